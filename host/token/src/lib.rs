@@ -1,0 +1,1 @@
+//! The webtask token format.
