@@ -1,1 +1,65 @@
-//! The webtask token format.
+//! The webtask token: a deployment that fits in an HTTP header.
+//!
+//! This crate owns the format and nothing else: [`Keyring::seal`] makes a token out of [`Claims`],
+//! [`Keyring::open`] gives them back if every byte of the token is authentic and the time is right.
+//! It must not know files, networks, clocks or runtimes: the time is an argument, and the only
+//! thing it takes from its surroundings is random bytes for nonces and new keys.
+//! `SPEC.md` beside this crate is normative; `vectors/` holds tokens to accept and to reject.
+//!
+//! ```
+//! use webtask_token::{Claims, Keyring, Secret, SecretClaim};
+//!
+//! let keyring = Keyring::generate(None);
+//! let now = 1_800_000_000;
+//! let mut claims = Claims::new("https://example.com/hello.wasm", now);
+//! claims.secrets.insert(
+//!     "stripe".to_owned(),
+//!     SecretClaim {
+//!         value: Secret::new("sk_test_1".to_owned()),
+//!         slots: vec!["POST https://api.stripe.com/v1/charges authorization: Bearer {}".parse()?],
+//!     },
+//! );
+//! let token = keyring.seal(&claims)?;
+//! assert_eq!(keyring.open(&token, now)?.claims.url, "https://example.com/hello.wasm");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod claims;
+mod decode;
+mod encode;
+mod envelope;
+mod error;
+mod format;
+mod grant;
+mod id;
+mod keyring;
+mod limits;
+mod origin;
+mod path;
+mod secret;
+mod slot;
+pub mod units;
+
+pub use claims::{Carrier, Claims, Kind};
+pub use envelope::{Inspected, Opened, inspect};
+pub use error::{Error, KeyringError, ParseError, SealError};
+pub use format::Format;
+pub use grant::Grant;
+pub use id::{KeyId, LinkId};
+pub use keyring::Keyring;
+pub use limits::Limits;
+pub use origin::{Origin, Scheme};
+pub use secret::{Secret, SecretClaim};
+pub use slot::Slot;
+
+/// The longest token that is looked at, in bytes.
+pub const MAX_TOKEN_LEN: usize = 8192;
+
+/// The most caveats that a token may carry.
+pub const MAX_CAVEATS: usize = 16;
+
+/// How long a token lives when its issuer does not say: 30 days, in seconds.
+pub const DEFAULT_LIFE: u64 = 30 * 24 * 3600;
+
+/// The tenant of a token that names none.
+pub const DEFAULT_TENANT: &str = "default";

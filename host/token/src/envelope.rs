@@ -1,0 +1,238 @@
+//! The text round the claims: `wt1.<kid>.<sealed>{.<caveat>}.<tail>`.
+
+use std::fmt;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use chacha20poly1305::aead::AeadInOut;
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::keyring::Key;
+use crate::{
+    Claims, Error, KeyId, Keyring, LinkId, MAX_CAVEATS, MAX_TOKEN_LEN, SealError, decode, encode,
+};
+
+const NONCE_LEN: usize = 24;
+const TAG_LEN: usize = 16;
+
+impl Keyring {
+    /// Seals claims into a token with the sealing key and a nonce of its own.
+    ///
+    /// # Errors
+    /// [`SealError::Invalid`] for claims that [`open`](Self::open) would refuse, [`SealError::TooLong`]
+    /// beyond [`MAX_TOKEN_LEN`].
+    pub fn seal(&self, claims: &Claims) -> Result<String, SealError> {
+        claims.check().map_err(SealError::Invalid)?;
+        let key = self.sealing();
+        let mut nonce = XNonce::default();
+        getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
+        let head = format!("wt1.{}", key.kid);
+        let mut buffer = encode::to_cbor(claims)?;
+        if buffer.len() > MAX_TOKEN_LEN - TAG_LEN {
+            return Err(SealError::TooLong);
+        }
+        cipher(key)
+            .encrypt_in_place(&nonce, head.as_bytes(), &mut *buffer)
+            .map_err(|_| SealError::TooLong)?;
+        let sealed = [nonce.as_slice(), buffer.as_slice()].concat();
+        let link = format!("{head}.{}", Base64UrlUnpadded::encode_string(&sealed));
+        let tail = mac(key.chain.as_slice(), &link).finalize().into_bytes();
+        let token = format!("{link}.{}", Base64UrlUnpadded::encode_string(&tail));
+        if token.len() > MAX_TOKEN_LEN {
+            Err(SealError::TooLong)
+        } else {
+            Ok(token)
+        }
+    }
+
+    /// Opens a token at a time, in Unix seconds: tail first, then the sealed claims, then the clock.
+    ///
+    /// # Errors
+    /// See [`Error`]. What differs between errors that are not [authenticated](Error::authenticated)
+    /// must not be shown to the caller.
+    pub fn open(&self, token: &str, now: u64) -> Result<Opened, Error> {
+        let parts = Parts::parse(token)?;
+        let key = self.find(parts.kid).ok_or(Error::UnknownKey)?;
+        let links = parts.authenticate(key)?;
+        let id = *links.last().ok_or(Error::Unauthentic)?;
+        if !parts.caveats.is_empty() {
+            return Err(Error::CaveatUnsupported);
+        }
+        let claims = decode::from_cbor(&parts.decrypt(key)?)?;
+        match claims.nbf {
+            Some(nbf) if now < nbf => Err(Error::NotYetValid { nbf, now }),
+            _ if now >= claims.exp => Err(Error::Expired {
+                exp: claims.exp,
+                now,
+            }),
+            _ => Ok(Opened {
+                claims,
+                kid: key.kid.clone(),
+                id,
+                links,
+            }),
+        }
+    }
+}
+
+/// An authentic token of this time.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// What it says.
+    pub claims: Claims,
+    /// The key that sealed it.
+    pub kid: KeyId,
+    /// This token: its last link.
+    pub id: LinkId,
+    /// All links, root first; a revoked one revokes the token.
+    pub links: Vec<LinkId>,
+}
+
+/// Reads of a token what needs no key. None of it is authentic.
+///
+/// # Errors
+/// [`Error::Malformed`] or [`Error::UnsupportedVersion`].
+pub fn inspect(token: &str) -> Result<Inspected, Error> {
+    let parts = Parts::parse(token)?;
+    Ok(Inspected {
+        kid: parts.kid.parse().map_err(|_| KID)?,
+        sealed_len: parts.sealed.len(),
+        caveats: parts
+            .caveats
+            .iter()
+            .map(|caveat| (*caveat).to_owned())
+            .collect(),
+        len: token.len(),
+    })
+}
+
+/// What anybody can read of a token.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Inspected {
+    /// The key that it says it was sealed with.
+    pub kid: KeyId,
+    /// Length of nonce, sealed claims and tag, in bytes.
+    pub sealed_len: usize,
+    /// The caveats as they stand in the token, in base64url.
+    pub caveats: Vec<String>,
+    /// Length of the token, in bytes.
+    pub len: usize,
+}
+
+impl fmt::Debug for Inspected {
+    /// Caveats by their number: their text is a part of the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspected")
+            .field("kid", &self.kid)
+            .field("sealed_len", &self.sealed_len)
+            .field("caveats", &self.caveats.len())
+            .field("len", &self.len)
+            .finish()
+    }
+}
+
+/// A token taken apart: well-formed, bounded, and not yet believed.
+struct Parts<'a> {
+    /// `wt1.<kid>`
+    head: &'a str,
+    kid: &'a str,
+    /// `wt1.<kid>.<sealed>`
+    link: &'a str,
+    sealed: Vec<u8>,
+    caveats: Vec<&'a str>,
+    tail: [u8; 32],
+}
+
+const KID: Error = Error::Malformed("the kid is not 1 to 32 of [A-Za-z0-9_-]");
+
+impl<'a> Parts<'a> {
+    fn parse(token: &'a str) -> Result<Self, Error> {
+        if token.len() > MAX_TOKEN_LEN {
+            return Err(Error::Malformed("longer than 8 KiB"));
+        }
+        let (version, rest) = token
+            .split_once('.')
+            .ok_or(Error::Malformed("not a webtask token"))?;
+        match version.strip_prefix("wt") {
+            Some("1") => {}
+            Some(other) if !other.is_empty() && other.bytes().all(|b| b.is_ascii_digit()) => {
+                return Err(Error::UnsupportedVersion);
+            }
+            _ => return Err(Error::Malformed("not a webtask token")),
+        }
+        let (kid, rest) = rest.split_once('.').ok_or(KID)?;
+        kid.parse::<KeyId>().map_err(|_| KID)?;
+        let (rest, tail) = rest.rsplit_once('.').ok_or(Error::Malformed(
+            "the sealed claims or the tail are missing",
+        ))?;
+        if rest.bytes().filter(|b| *b == b'.').count() > MAX_CAVEATS {
+            return Err(Error::Malformed("more than 16 caveats"));
+        }
+        let mut pieces = rest.split('.');
+        let sealed = pieces.next().unwrap_or_default();
+        let caveats: Vec<&str> = pieces.collect();
+        for caveat in &caveats {
+            if unbase64(caveat)?.is_empty() {
+                return Err(Error::Malformed("a caveat is empty"));
+            }
+        }
+        let head_len = version.len() + 1 + kid.len();
+        let link_len = head_len + 1 + sealed.len();
+        Ok(Self {
+            head: token.get(..head_len).ok_or(KID)?,
+            kid,
+            link: token.get(..link_len).ok_or(KID)?,
+            sealed: unbase64(sealed)?,
+            caveats,
+            tail: unbase64(tail)?
+                .try_into()
+                .map_err(|_| Error::Malformed("the tail is not 32 bytes"))?,
+        })
+    }
+
+    /// Walks the chain and compares its end with the tail in constant time; all links, root first.
+    fn authenticate(&self, key: &Key) -> Result<Vec<LinkId>, Error> {
+        let mut links = Vec::new();
+        let mut last = mac(key.chain.as_slice(), self.link);
+        for caveat in &self.caveats {
+            // This is the tail of a wider token than the one we were given.
+            let tail: Zeroizing<[u8; 32]> = Zeroizing::new(last.finalize().into_bytes().into());
+            links.push(LinkId::of(tail.as_slice()));
+            last = mac(tail.as_slice(), caveat);
+        }
+        last.verify_slice(&self.tail)
+            .map_err(|_| Error::Unauthentic)?;
+        links.push(LinkId::of(&self.tail));
+        Ok(links)
+    }
+
+    fn decrypt(&self, key: &Key) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let (nonce, sealed) = self
+            .sealed
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(Error::Unauthentic)?;
+        let mut buffer = Zeroizing::new(sealed.to_vec());
+        cipher(key)
+            .decrypt_in_place(&XNonce::from(*nonce), self.head.as_bytes(), &mut *buffer)
+            .map_err(|_| Error::Unauthentic)?;
+        Ok(buffer)
+    }
+}
+
+fn cipher(key: &Key) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new_from_slice(key.seal.as_slice()).expect("the key is 32 bytes")
+}
+
+fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
+    let mac =
+        <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.chain_update(text)
+}
+
+/// Decodes base64url without padding. There is one text for any bytes: trailing bits are zero.
+fn unbase64(text: &str) -> Result<Vec<u8>, Error> {
+    Base64UrlUnpadded::decode_vec(text)
+        .map_err(|_| Error::Malformed("a part is not canonical base64url"))
+}

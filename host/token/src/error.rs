@@ -1,0 +1,153 @@
+//! What can go wrong, one enum for each verb.
+//!
+//! No error holds anything of a secret, of a key or of a token's text.
+
+/// Why a token was not opened.
+///
+/// To the caller only [`authenticated`](Self::authenticated) errors may be told apart; the others
+/// are one answer, so that nobody learns which check a forgery passed. The cause is for the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The tail is authentic and the token carries caveats, which this version does not evaluate.
+    #[error("the token carries a caveat that this version does not support")]
+    CaveatUnsupported,
+    /// Authentic, and over: `now >= exp` (RFC 7519 section 4.1.4). Unix seconds.
+    #[error("the token expired at {exp}, it is {now}")]
+    Expired {
+        /// The claim `exp`.
+        exp: u64,
+        /// The time that was given to `open`.
+        now: u64,
+    },
+    /// Not a token of this version's syntax, or authentic claims that break a rule of `SPEC.md`.
+    #[error("the token is malformed: {0}")]
+    Malformed(&'static str),
+    /// Authentic, and early: `now < nbf` (RFC 7519 section 4.1.5). Unix seconds.
+    #[error("the token is valid from {nbf}, it is {now}")]
+    NotYetValid {
+        /// The claim `nbf`.
+        nbf: u64,
+        /// The time that was given to `open`.
+        now: u64,
+    },
+    /// The tail or the sealed claims are not what a holder of the key made.
+    #[error("the token is not authentic")]
+    Unauthentic,
+    /// The keyring has no key of the token's `kid`.
+    #[error("the token names a key that the keyring does not hold")]
+    UnknownKey,
+    /// A `wt` token of another version.
+    #[error("the token is of a version that is not supported")]
+    UnsupportedVersion,
+}
+
+impl Error {
+    /// True for causes that can be reached only after the tail was found authentic.
+    pub fn authenticated(&self) -> bool {
+        match self {
+            Self::CaveatUnsupported | Self::Expired { .. } | Self::NotYetValid { .. } => true,
+            Self::Malformed(_)
+            | Self::Unauthentic
+            | Self::UnknownKey
+            | Self::UnsupportedVersion => false,
+        }
+    }
+}
+
+/// Why claims were not sealed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The claims break a rule of `SPEC.md`.
+    #[error("the claims are not valid: {0}")]
+    Invalid(&'static str),
+    /// The operating system gave no random bytes for the nonce.
+    #[error("no random bytes")]
+    Random,
+    /// The token would be longer than [`MAX_TOKEN_LEN`](crate::MAX_TOKEN_LEN).
+    #[error("the token would be longer than 8 KiB")]
+    TooLong,
+}
+
+/// Why a keyring was not read. Never holds key material: keys are named by their place in the file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyringError {
+    /// Two keys have one `kid`.
+    #[error("key {0} has the same kid as a key before it")]
+    Duplicate(usize),
+    /// A `kid` is not 1 to 32 of `[A-Za-z0-9_-]`.
+    #[error("key {0} has a kid that is not 1 to 32 of [A-Za-z0-9_-]")]
+    KeyId(usize),
+    /// A `root` is not 32 bytes in canonical base64url.
+    #[error("key {0} has a root that is not 32 bytes in base64url without padding")]
+    Root(usize),
+    /// `seal` names no key of this keyring.
+    #[error("`seal` names no key of this keyring")]
+    Sealing,
+    /// Not TOML, a missing field, or one that a keyring does not have; with the line it is in.
+    #[error("line {0} is not TOML, or has a field that a keyring does not have, or lacks one")]
+    Syntax(usize),
+}
+
+/// Why a text form was not understood. Says what to write, never repeats the text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseError {
+    /// See [`units::parse_bytes`](crate::units::parse_bytes).
+    #[error("a size is a number and B, KiB, MiB or GiB: `64MiB`")]
+    Bytes,
+    /// See [`units::parse_duration`](crate::units::parse_duration).
+    #[error("a duration is a number and ms, s, m, h or d: `5s`, `30d`")]
+    Duration,
+    /// Not a format of a slot.
+    #[error(
+        "a format has exactly one {{}} where the value goes, `Bearer {{}}`, or is `basic:USER`"
+    )]
+    Format,
+    /// Not a header that a slot may set.
+    #[error("a slot sets one header by its name, and none that frames or routes the request")]
+    Header,
+    /// Not a host.
+    #[error(
+        "a host is a name of letters, digits and hyphens (xn-- for others), an IPv4 address, [IPv6], or *.NAME"
+    )]
+    Host,
+    /// Not a key id.
+    #[error("a key id is 1 to 32 of [A-Za-z0-9_-]")]
+    KeyId,
+    /// Not a limit.
+    #[error("a limit is cpu, wall, memory, request, response, calls, log or rate")]
+    LimitName,
+    /// Not a link id.
+    #[error("a link id is 32 hexadecimal digits in lower case")]
+    LinkId,
+    /// Not a list of methods.
+    #[error(
+        "methods come first, in upper case: `GET,POST https://api.example.com/v1/*`, or `*` for any"
+    )]
+    Method,
+    /// Not a number.
+    #[error("a whole number is expected")]
+    Number,
+    /// Not a path, or not one that can be matched safely.
+    #[error(
+        "a path begins with /, has no //, . or .. segment, \\, ?, #, %2E, %2F or %5C, and * only at its end"
+    )]
+    Path,
+    /// Not a port.
+    #[error("a port is a number from 1 to 65535")]
+    Port,
+    /// Not `http://` or `https://`.
+    #[error("an origin begins with https:// or http://")]
+    Scheme,
+    /// Not a slot.
+    #[error(
+        "a slot is `METHOD URL HEADER: FORMAT`: `POST https://api.example.com/v1/pay authorization: Bearer {{}}`"
+    )]
+    Slot,
+    /// A slot with a wildcard host.
+    #[error("a slot names one host, not *.NAME: whoever gets a name below it would get the secret")]
+    WildcardSlot,
+}

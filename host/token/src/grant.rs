@@ -1,0 +1,159 @@
+//! Outbound grants: which requests a guest may send.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Origin, ParseError, path};
+
+/// Requests that a guest may send: methods, one origin, a path.
+///
+/// Its text is `GET,POST https://api.example.com/v1/*`: methods in upper case, or `*` for any; a path
+/// that ends in `*` is a prefix, every other path is exact, and no path at all means `/*`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Grant {
+    /// Upper-case methods, at least one; or `*` alone.
+    pub methods: Vec<String>,
+    /// Where the request goes.
+    pub origin: Origin,
+    /// A path, a prefix if it ends in `*`. Queries are not looked at.
+    pub path: String,
+}
+
+impl Grant {
+    /// True if the grant allows this request.
+    ///
+    /// `host` is canonical (see [`Origin::host`]), `path` is normalised and without its query. A path that
+    /// servers read in different ways (`//`, `/../`, `%2F`, `\` …) is allowed by no grant.
+    pub fn allows(&self, method: &str, scheme: &str, host: &str, port: u16, path: &str) -> bool {
+        let named = |granted: &String| granted == method || granted == "*";
+        is_method(method)
+            && self.methods.iter().any(named)
+            && self.origin.matches(scheme, host, port)
+            && path::matches(&self.path, path)
+    }
+
+    /// Checks what the types leave open.
+    pub(crate) fn check(&self) -> Result<(), ParseError> {
+        let any = matches!(self.methods.as_slice(), [only] if only == "*");
+        if self.methods.is_empty() || !any && !self.methods.iter().all(|method| is_method(method)) {
+            return Err(ParseError::Method);
+        }
+        if path::is_pattern(&self.path) {
+            Ok(())
+        } else {
+            Err(ParseError::Path)
+        }
+    }
+}
+
+impl FromStr for Grant {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let (methods, url) = text.trim().split_once(' ').ok_or(ParseError::Method)?;
+        let methods = methods.split(',').map(str::to_owned).collect();
+        let (origin, path) = Origin::split(url.trim_start())?;
+        let path = if path.is_empty() { "/*" } else { path };
+        let grant = Self {
+            methods,
+            origin,
+            path: path.to_owned(),
+        };
+        grant.check().map(|()| grant)
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.methods.join(","), self.origin, self.path)
+    }
+}
+
+/// A method in upper case. RFC 9110 section 9.1 makes methods case-sensitive: `get` is not `GET`.
+pub(crate) fn is_method(text: &str) -> bool {
+    let byte = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    (1..=32).contains(&text.len()) && text.bytes().all(byte)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_are_written_and_read() {
+        for text in [
+            "GET,POST https://api.example.com/v1/*",
+            "* https://*.example.com:8443/*",
+            "GET http://[::1]/a",
+        ] {
+            assert_eq!(text.parse::<Grant>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "GET https://h".parse::<Grant>().unwrap().to_string(),
+            "GET https://h/*"
+        );
+        assert_eq!(
+            "GET https://h/".parse::<Grant>().unwrap().to_string(),
+            "GET https://h/"
+        );
+        for (text, error) in [
+            ("https://h/", ParseError::Method),
+            ("", ParseError::Method),
+            ("get https://h/", ParseError::Method),
+            ("GET, https://h/", ParseError::Method),
+            ("GET,* https://h/", ParseError::Method),
+            ("GET h/", ParseError::Scheme),
+            ("GET https://h?q", ParseError::Host),
+            ("GET https://u:p@h/", ParseError::Port),
+            ("GET https://h/a?b", ParseError::Path),
+            ("GET https://h/*/b", ParseError::Path),
+            ("GET https://h/a/../b", ParseError::Path),
+            ("GET https://h/a b", ParseError::Path),
+        ] {
+            assert_eq!(text.parse::<Grant>(), Err(error), "{text}");
+        }
+        assert!(ParseError::Method.to_string().contains("GET,POST https://"));
+    }
+
+    #[test]
+    fn a_grant_allows_what_it_says() {
+        let grant: Grant = "GET,POST https://api.example.com/v1/*".parse().unwrap();
+        let allows =
+            |method, scheme, host, port, path| grant.allows(method, scheme, host, port, path);
+        assert!(allows(
+            "POST",
+            "https",
+            "api.example.com",
+            443,
+            "/v1/charges"
+        ));
+        assert!(!allows(
+            "PUT",
+            "https",
+            "api.example.com",
+            443,
+            "/v1/charges"
+        ));
+        assert!(!allows(
+            "get",
+            "https",
+            "api.example.com",
+            443,
+            "/v1/charges"
+        ));
+        assert!(!allows("GET", "http", "api.example.com", 80, "/v1/charges"));
+        assert!(!allows(
+            "GET",
+            "https",
+            "api.example.com",
+            443,
+            "/v1/../admin"
+        ));
+        let any: Grant = "* https://h/*".parse().unwrap();
+        assert!(
+            any.allows("DELETE", "https", "h", 443, "/")
+                && !any.allows("*", "https", "h", 443, "/")
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! Keys: what they are made of, and the file they are kept in.
+
+use std::fmt;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use hkdf::Hkdf;
+use serde::Deserialize;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::{KeyId, KeyringError};
+
+/// The keys that open tokens, one of which seals them. Key material is wiped when it is dropped.
+pub struct Keyring {
+    keys: Vec<Key>,
+    sealing: usize,
+}
+
+impl Keyring {
+    /// A keyring of one new key. Without a `kid` it gets eight random hexadecimal digits.
+    ///
+    /// # Panics
+    /// If the operating system has no random bytes: there is nothing to go on with.
+    pub fn generate(kid: Option<KeyId>) -> Self {
+        let mut root = Zeroizing::new([0; 32]);
+        let mut name = [0; 4];
+        getrandom::fill(root.as_mut_slice())
+            .and_then(|()| getrandom::fill(&mut name))
+            .expect("the operating system has random bytes");
+        let kid = kid.unwrap_or_else(|| KeyId::random(name));
+        Self {
+            keys: vec![Key::new(kid, root, None)],
+            sealing: 0,
+        }
+    }
+
+    /// Notes when a new key was made, in Unix seconds. Nothing depends on it.
+    #[must_use]
+    pub fn created_at(mut self, now: u64) -> Self {
+        for key in &mut self.keys {
+            key.created.get_or_insert(now);
+        }
+        self
+    }
+
+    /// Reads a keyring file.
+    ///
+    /// # Errors
+    /// See [`KeyringError`]; none repeats anything of the text.
+    pub fn from_toml(text: &str) -> Result<Self, KeyringError> {
+        let file: File = toml::from_str(text).map_err(|error| {
+            // Not `error` itself: it quotes the line, and the line may be a root.
+            let before = error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .unwrap_or(text);
+            KeyringError::Syntax(before.matches('\n').count() + 1)
+        })?;
+        let mut keys: Vec<Key> = Vec::new();
+        for (place, entry) in (1..).zip(file.key) {
+            let kid: KeyId = entry.kid.parse().map_err(|_| KeyringError::KeyId(place))?;
+            if keys.iter().any(|key| key.kid == kid) {
+                return Err(KeyringError::Duplicate(place));
+            }
+            let mut root = Zeroizing::new([0; 32]);
+            match Base64UrlUnpadded::decode(entry.root.as_bytes(), root.as_mut_slice()) {
+                Ok(bytes) if bytes.len() == 32 => keys.push(Key::new(kid, root, entry.created)),
+                _ => return Err(KeyringError::Root(place)),
+            }
+        }
+        let sealing = keys
+            .iter()
+            .position(|key| key.kid.as_str() == file.seal)
+            .ok_or(KeyringError::Sealing)?;
+        Ok(Self { keys, sealing })
+    }
+
+    /// Writes a keyring file.
+    pub fn to_toml(&self) -> Zeroizing<String> {
+        // Room for every key at its longest, so that the text is never moved and left behind.
+        let mut text = Zeroizing::new(String::with_capacity(128 * (self.keys.len() + 1)));
+        text.push_str(&format!("seal = \"{}\"\n", self.sealing_kid()));
+        for key in &self.keys {
+            let root = Zeroizing::new(Base64UrlUnpadded::encode_string(key.root.as_slice()));
+            text.push_str(&format!("\n[[key]]\nkid = \"{}\"\nroot = \"", key.kid));
+            text.push_str(&root);
+            text.push_str("\"\n");
+            if let Some(created) = key.created {
+                text.push_str(&format!("created = {created}\n"));
+            }
+        }
+        text
+    }
+
+    /// The keys' names, in the order of the file.
+    pub fn kids(&self) -> impl Iterator<Item = &KeyId> {
+        self.keys.iter().map(|key| &key.kid)
+    }
+
+    /// When a key was made, in Unix seconds, if that was noted.
+    pub fn created(&self, kid: &KeyId) -> Option<u64> {
+        self.find(kid.as_str())?.created
+    }
+
+    /// The name of the key that seals.
+    pub fn sealing_kid(&self) -> &KeyId {
+        &self.sealing().kid
+    }
+
+    pub(crate) fn sealing(&self) -> &Key {
+        self.keys
+            .get(self.sealing)
+            .expect("a keyring is made with a sealing key")
+    }
+
+    pub(crate) fn find(&self, kid: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.kid.as_str() == kid)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kids: Vec<_> = self.kids().collect();
+        f.debug_struct("Keyring")
+            .field("kids", &kids)
+            .field("sealing", self.sealing_kid())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One key and what is derived from it, once.
+pub(crate) struct Key {
+    pub(crate) kid: KeyId,
+    /// `HKDF-SHA256(root, info = "webtask/v1/seal")`
+    pub(crate) seal: Zeroizing<[u8; 32]>,
+    /// `HKDF-SHA256(root, info = "webtask/v1/chain")`
+    pub(crate) chain: Zeroizing<[u8; 32]>,
+    root: Zeroizing<[u8; 32]>,
+    created: Option<u64>,
+}
+
+impl Key {
+    fn new(kid: KeyId, root: Zeroizing<[u8; 32]>, created: Option<u64>) -> Self {
+        let derive = |info: &[u8]| {
+            let mut key = Zeroizing::new([0; 32]);
+            Hkdf::<Sha256>::new(None, root.as_slice())
+                .expand(info, key.as_mut_slice())
+                .expect("32 bytes are within the 8160 of HKDF-SHA256");
+            key
+        };
+        let (seal, chain) = (derive(b"webtask/v1/seal"), derive(b"webtask/v1/chain"));
+        Self {
+            kid,
+            seal,
+            chain,
+            root,
+            created,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    seal: String,
+    #[serde(default)]
+    key: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    kid: String,
+    root: Zeroizing<String>,
+    created: Option<u64>,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    #[test]
+    fn a_keyring_is_written_and_read() {
+        let text = format!(
+            "seal = \"b\"\n\n[[key]]\nkid = \"a\"\nroot = \"{ROOT}\"\ncreated = 5\n\n[[key]]\nkid = \"b\"\nroot = \"{ROOT}\"\n"
+        );
+        let keyring = Keyring::from_toml(&text).unwrap();
+        assert_eq!(*keyring.to_toml(), text);
+        assert_eq!(
+            keyring.kids().map(KeyId::as_str).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        assert_eq!(keyring.sealing_kid().as_str(), "b");
+        assert_eq!(keyring.created(&"a".parse().unwrap()), Some(5));
+        let new = Keyring::generate(None).created_at(7);
+        assert_eq!(new.sealing_kid().as_str().len(), 8);
+        assert_eq!(
+            *Keyring::from_toml(&new.to_toml()).unwrap().to_toml(),
+            *new.to_toml()
+        );
+        assert_ne!(
+            *Keyring::generate(None).to_toml(),
+            *Keyring::generate(None).to_toml()
+        );
+    }
+
+    #[test]
+    fn errors_name_the_place_and_never_the_key() {
+        let key = |kid: &str, root: &str| format!("[[key]]\nkid = \"{kid}\"\nroot = \"{root}\"\n");
+        let good = key("a", ROOT);
+        let short = ROOT.get(..42).unwrap();
+        for (text, error) in [
+            (
+                format!("seal = \"a\"\n{good}{good}"),
+                KeyringError::Duplicate(2),
+            ),
+            (
+                format!("seal = \"a\"\n{good}{}", key(ROOT, ROOT)),
+                KeyringError::KeyId(2),
+            ),
+            (
+                format!("seal = \"a\"\n{}", key("a", short)),
+                KeyringError::Root(1),
+            ),
+            (
+                format!("seal = \"a\"\n{}", key("a", &format!("{ROOT}="))),
+                KeyringError::Root(1),
+            ),
+            (
+                format!("seal = \"a\"\n{}", key("a", &format!("{short}9"))),
+                KeyringError::Root(1),
+            ),
+            (format!("seal = \"b\"\n{good}"), KeyringError::Sealing),
+            ("seal = \"a\"\n".to_owned(), KeyringError::Sealing),
+            (String::new(), KeyringError::Syntax(1)),
+            (
+                format!("seal = \"a\"\n{good}rotated = 1\n"),
+                KeyringError::Syntax(5),
+            ),
+            (
+                format!("seal = \"a\"\n{good}created = \"{ROOT}\"\n"),
+                KeyringError::Syntax(5),
+            ),
+            (
+                format!("seal = \"a\"\n{good}root = {ROOT}\n"),
+                KeyringError::Syntax(5),
+            ),
+        ] {
+            let found = Keyring::from_toml(&text).unwrap_err();
+            assert_eq!(found, error, "{text}");
+            assert!(!format!("{found} {found:?}").contains(short));
+        }
+    }
+}
