@@ -1,1 +1,92 @@
-//! Write webtasks.
+//! Write webtasks: WebAssembly components that answer HTTP requests with only the rights their token grants.
+//!
+//! This is a whole one:
+//!
+//! ```no_run
+#![doc = include_str!("../examples/hello.rs")]
+//! ```
+//!
+//! `cargo build --release --target wasm32-wasip2` makes the component; no other tool is needed. The size of a
+//! component is its cold start, so a release profile with `opt-level = "s"`, `lto = "fat"`, `codegen-units = 1`
+//! and `strip = true` pays.
+//!
+//! - A [`Request`] and a [`Response`] are the types of the [`http`] crate, with a [`Body`] that streams both ways.
+//! - [`send`], [`get`], [`post`] and [`post_json`] make outbound requests, as far as the token grants them.
+//! - [`secrets`], [`params`] and [`invocation`] are what the token gives; [`log`] is where to write.
+//! - [`spawn`], [`sleep`] and [`timeout`] do several things at once, on one thread.
+//! - [`Error`] is made by `?` from any error, and tells the caller nothing that it was not told to.
+//!
+//! A panic traps: the message goes to the log, and the caller gets the host's answer 500.
+//! A caller that hangs up ends the invocation quietly.
+
+#[doc(hidden)]
+#[path = "bindings.rs"]
+pub mod __bindings;
+
+mod body;
+mod client;
+mod convert;
+mod error;
+mod executor;
+mod incoming;
+pub mod invocation;
+pub mod log;
+mod outgoing;
+pub mod params;
+pub mod secrets;
+mod send_error;
+mod serve;
+
+pub use body::{Body, Writer};
+pub use bytes::Bytes;
+#[cfg(feature = "json")]
+pub use client::post_json;
+pub use client::{get, post, send};
+pub use error::Error;
+pub use executor::{Task, sleep, spawn, timeout};
+pub use http::{self, HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+pub use send_error::{ErrorKind, SendError};
+pub use webtask_macro::main;
+
+/// A request, to the webtask or by it: its URI is the whole URL.
+pub type Request = http::Request<Body>;
+
+/// A response, by the webtask or to it. `content-length` is set by itself where the length is known.
+///
+/// It is complete, and the invocation may end, at its last byte. Use [`http::Response::builder`] to build one.
+pub type Response = http::Response<Body>;
+
+/// A response of status 200 that holds `text`.
+pub fn text(text: impl Into<Body>) -> Response {
+    typed("text/plain; charset=utf-8", text.into())
+}
+
+/// A response of status 200 that holds `value` as JSON.
+///
+/// # Errors
+/// If `value` cannot be said in JSON, as a map whose keys are not text.
+#[cfg(feature = "json")]
+pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Response, Error> {
+    Ok(typed("application/json", Body::from_json(value)?))
+}
+
+fn typed(media_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// What the expansion of `#[webtask::main]` calls.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::__bindings::export;
+    pub use crate::__bindings::exports::wasi::http::incoming_handler::Guest;
+    pub use crate::__bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
+    pub use crate::serve::serve;
+
+    /// `main` of a webtask that was built for the machine it is written on: it only compiles there.
+    pub fn native<T: Guest>() {
+        eprintln!("this is a webtask: build it with `cargo build --release --target wasm32-wasip2`");
+        std::process::exit(2);
+    }
+}

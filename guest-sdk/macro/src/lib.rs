@@ -1,1 +1,95 @@
-//! The attribute `#[webtask::main]`.
+//! The attribute `#[webtask::main]`: checks a signature and emits glue. All real code is in `webtask`.
+use proc_macro::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{Error, FnArg, ItemFn, Result, ReturnType, parse_macro_input};
+
+/// Makes a function the handler of a component: each HTTP request is one call.
+///
+/// The function is `async`, takes the request, and returns a `Result` whose `Ok` is a response and whose `Err`
+/// is a `webtask::Error` or becomes one:
+///
+/// ```ignore
+/// #[webtask::main]
+/// async fn main(request: webtask::Request) -> Result<webtask::Response, webtask::Error> {
+///     Ok(webtask::text("hello"))
+/// }
+/// ```
+///
+/// The file that holds it is a program of its own: `src/main.rs`, `src/bin/name.rs` or `examples/name.rs`.
+#[proc_macro_attribute]
+pub fn main(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let attribute = proc_macro2::TokenStream::from(attribute);
+    let handler = parse_macro_input!(item as ItemFn);
+    match check(&attribute, &handler) {
+        Ok(()) => expand(handler).into(),
+        Err(error) => keep(&error, &handler).into(),
+    }
+}
+
+fn check(attribute: &proc_macro2::TokenStream, handler: &ItemFn) -> Result<()> {
+    let signature = &handler.sig;
+    let fail = |at: &dyn quote::ToTokens, message| Err(Error::new_spanned(at.to_token_stream(), message));
+    if !attribute.is_empty() {
+        return fail(attribute, "#[webtask::main] takes no arguments");
+    }
+    if signature.asyncness.is_none() {
+        return fail(&signature.fn_token, "the handler of a webtask must be `async`");
+    }
+    if !signature.generics.params.is_empty() {
+        return fail(&signature.generics, "the handler of a webtask cannot be generic");
+    }
+    if let Some(clause) = &signature.generics.where_clause {
+        return fail(clause, "the handler of a webtask cannot have a `where` clause");
+    }
+    let mut arguments = signature.inputs.iter();
+    match (arguments.next(), arguments.next()) {
+        (Some(FnArg::Typed(_)), None) => {}
+        (Some(FnArg::Receiver(this)), _) => return fail(this, "the handler of a webtask is not a method"),
+        (None, _) => return fail(&signature.ident, "the handler of a webtask takes the request: `request: webtask::Request`"),
+        (_, Some(second)) => return fail(second, "the handler of a webtask takes the request and nothing else"),
+    }
+    match &signature.output {
+        ReturnType::Type(..) => Ok(()),
+        ReturnType::Default => fail(&signature.ident, "the handler of a webtask returns `Result<webtask::Response, webtask::Error>`"),
+    }
+}
+
+/// The error, and what keeps the compiler from finding more: the function as it is, and a `main`.
+fn keep(error: &Error, handler: &ItemFn) -> proc_macro2::TokenStream {
+    let error = error.to_compile_error();
+    let dummy = if handler.sig.ident == "main" { quote!(fn main() {}) } else { quote!(#handler fn main() {}) };
+    quote!(#error #dummy)
+}
+
+fn expand(mut handler: ItemFn) -> proc_macro2::TokenStream {
+    // A program needs a `main`, which WASI calls `run` and the host of a webtask never calls.
+    if handler.sig.ident == "main" {
+        handler.sig.ident = format_ident!("__webtask_main", span = handler.sig.ident.span());
+    }
+    let name = &handler.sig.ident;
+    // A return type that is not fit is reported where it stands.
+    let serve = quote_spanned!(handler.sig.output.span()=> ::webtask::__private::serve(request, out, #name));
+    quote! {
+        #handler
+
+        fn main() {
+            #[cfg(not(target_family = "wasm"))]
+            ::webtask::__private::native::<__Webtask>();
+        }
+
+        struct __Webtask;
+
+        impl ::webtask::__private::Guest for __Webtask {
+            fn handle(
+                request: ::webtask::__private::IncomingRequest,
+                out: ::webtask::__private::ResponseOutparam,
+            ) {
+                #serve
+            }
+        }
+
+        #[cfg(target_family = "wasm")]
+        ::webtask::__private::export!(__Webtask with_types_in ::webtask::__bindings);
+    }
+}

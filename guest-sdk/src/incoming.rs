@@ -1,0 +1,108 @@
+//! A body that comes in: of the request, or of a response to an outbound request.
+use crate::__bindings::wasi::http::types::{
+    IncomingBody, IncomingRequest, IncomingResponse, http_error_code,
+};
+use crate::__bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
+use crate::SendError;
+use crate::executor::wait;
+use crate::{Error, outgoing};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+
+/// The most that is read at once. Two such pieces are what an echo holds in memory.
+const CHUNK: u64 = 64 * 1024;
+
+/// Fields are dropped in this order, and WASI wants children dropped before their parents.
+pub(crate) struct Incoming {
+    stream: Option<InputStream>,
+    body: Option<IncomingBody>,
+    source: Source,
+    len: Option<u64>,
+}
+
+pub(crate) enum Source {
+    Request(IncomingRequest),
+    Response(IncomingResponse),
+}
+
+impl Incoming {
+    pub(crate) fn new(source: Source, headers: &HeaderMap) -> Self {
+        let len = headers.get(header::CONTENT_LENGTH);
+        let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
+        Self { stream: None, body: None, source, len }
+    }
+
+    pub(crate) fn len(&self) -> Option<u64> {
+        self.len
+    }
+
+    pub(crate) fn is_response(&self) -> bool {
+        matches!(self.source, Source::Response(_))
+    }
+
+    /// The stream, made at first use: a handler that does not read the body pays nothing for it.
+    fn open(&mut self) -> Result<&InputStream, Error> {
+        if self.body.is_none() {
+            self.body = match &self.source {
+                Source::Request(request) => request.consume(),
+                Source::Response(response) => response.consume(),
+            }
+            .ok();
+            self.stream = self.body.as_ref().and_then(|body| body.stream().ok());
+        }
+        self.stream.as_ref().ok_or_else(|| Error::from(SendError::protocol("the body is gone")))
+    }
+
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let stream = self.open()?;
+            match stream.read(CHUNK) {
+                Ok(bytes) if bytes.is_empty() => wait(stream.subscribe()).await,
+                Ok(bytes) => {
+                    self.took(bytes.len() as u64);
+                    return Ok(Some(bytes.into()));
+                }
+                Err(StreamError::Closed) => {
+                    self.len = Some(0);
+                    return Ok(None);
+                }
+                Err(StreamError::LastOperationFailed(error)) => return Err(self.failed(&error)),
+            }
+        }
+    }
+
+    /// Moves everything to `out` inside the host: the bytes never enter this component's memory.
+    pub(crate) async fn splice(&mut self, out: &OutputStream) -> Result<(), outgoing::Failed> {
+        loop {
+            let stream = self.open()?;
+            let permit = outgoing::permit(out).await?;
+            match out.splice(stream, permit) {
+                Ok(0) => wait(stream.subscribe()).await,
+                Ok(moved) => self.took(moved),
+                // Which of the two streams it was, only the other one can say.
+                Err(error) => {
+                    out.check_write()?;
+                    return match error {
+                        StreamError::Closed => Ok(()),
+                        StreamError::LastOperationFailed(error) => Err(self.failed(&error).into()),
+                    };
+                }
+            }
+        }
+    }
+
+    fn took(&mut self, bytes: u64) {
+        self.len = self.len.map(|len| len.saturating_sub(bytes));
+    }
+
+    fn failed(&self, error: &crate::__bindings::wasi::io::error::Error) -> Error {
+        let cause = match http_error_code(error) {
+            Some(code) => SendError::from(code),
+            None => SendError::protocol(error.to_debug_string()),
+        };
+        match self.is_response() {
+            true => Error::bad_gateway("").with_source(cause),
+            false => Error::bad_request("the request body broke off").with_source(cause),
+        }
+    }
+}
