@@ -1,1 +1,44 @@
-//! The webtask runtime.
+//! The webtask runtime: serves WebAssembly components that carry their own rights.
+//!
+//! # The way of one request
+//!
+//! 1. The server accepts a connection and reads a request's head under limits of size and time.
+//! 2. [`Host::handle`] gives the request an id and starts its record.
+//! 3. The token is taken out of the request; no guest ever sees its own.
+//! 4. The keyring opens the token: its claims say what code, which secrets, what it may do, until when.
+//! 5. A place among the invocations is taken; without one the answer is 503 at once.
+//! 6. The loader finds the compiled component, or fetches, checks the digest and compiles.
+//! 7. The claims move into the context of one store: nothing else is in reach of the guest.
+//! 8. A fresh instance runs under limits of memory, CPU time and wall-clock time.
+//! 9. Its response goes out as it is made, and ends only as well as the run did.
+//! 10. One access record is written, whatever happened.
+//!
+//! The command `webtask` is a thin shell round this library.
+
+mod body;
+mod capability;
+mod carrier;
+mod config;
+mod cpu;
+mod ctx;
+mod egress;
+mod error;
+mod host;
+mod invoke;
+mod limits;
+mod loader;
+mod meter;
+mod record;
+mod runtime;
+mod server;
+mod text;
+
+pub use body::{HostBody, ResponseBody};
+pub use config::{Config, ConfigFile};
+pub use egress::{ConnectError, SendError, send};
+pub use error::{Blame, Error};
+pub use host::{Host, StartError};
+pub use invoke::InvokeError;
+pub use limits::Limits;
+pub use loader::{CodePrefix, CodePrefixError, LoadError};
+pub use server::serve;

@@ -1,0 +1,156 @@
+//! Bodies in and out: counted, bounded, and a response that ends only as well as its run did.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime_wasi_http::{Error as WasiError, WasiBody};
+
+use crate::{
+    Error,
+    invoke::{InvokeError, Run},
+    record::Record,
+};
+
+/// The body of an answer: the host's own, or a guest's.
+pub type HostBody = Either<Full<Bytes>, ResponseBody>;
+
+/// What a request's body did, for whoever answers and records.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    pub(crate) bytes: AtomicU64,
+    pub(crate) too_large: AtomicBool,
+}
+
+/// The body of a request, bounded.
+pub(crate) struct RequestBody {
+    inner: Incoming,
+    left: u64,
+    received: Arc<Received>,
+}
+
+impl RequestBody {
+    pub(crate) fn new(inner: Incoming, limit: u64, received: Arc<Received>) -> Self {
+        Self {
+            inner,
+            left: limit,
+            received,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = WasiError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
+        let this = &mut *self;
+        let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)).transpose()? else {
+            return Poll::Ready(None);
+        };
+        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+        this.received.bytes.fetch_add(size, Ordering::Relaxed);
+        let Some(left) = this.left.checked_sub(size) else {
+            this.received.too_large.store(true, Ordering::Relaxed);
+            return Poll::Ready(Some(Err(WasiError::HttpRequestBodySize(None))));
+        };
+        this.left = left;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The body of a guest's response. It keeps the run alive as long as it is read, and breaks where the
+/// run failed: wasi-http ends the stream well even when the guest trapped in the middle.
+pub struct ResponseBody {
+    inner: WasiBody,
+    run: Run,
+    limit: u64,
+    record: Record,
+    _place: OwnedSemaphorePermit,
+}
+
+impl std::fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
+    }
+}
+
+impl ResponseBody {
+    pub(crate) fn new(
+        inner: WasiBody,
+        run: Run,
+        limit: u64,
+        record: Record,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            inner,
+            run,
+            limit,
+            record,
+            _place: place,
+        }
+    }
+
+    fn broken(&mut self, error: Arc<InvokeError>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let error = Error::from(error);
+        self.record.failed(&error);
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                this.record.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if this.record.sent > this.limit {
+                    let limit = this.limit;
+                    return this.broken(Arc::new(InvokeError::ResponseTooLarge { limit }));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            // The guest gave up its own body, or broke its own content-length.
+            Some(Err(error)) => this.broken(Arc::new(InvokeError::Guest(error.to_string()))),
+            None => match ready!(this.run.poll_ended(cx)) {
+                Ok(usage) => {
+                    this.record.ended(usage);
+                    Poll::Ready(None)
+                }
+                Err(error) => this.broken(error),
+            },
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

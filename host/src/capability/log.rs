@@ -1,0 +1,245 @@
+//! A guest's log: `wasi:logging`, stdout and stderr, one bounded stream of records per invocation.
+//!
+//! A guest's text can never forge a record or a terminal sequence: it is one escaped field.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime::component::{HasData, Linker};
+use wasmtime_wasi::{
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamResult},
+};
+
+use super::{
+    bindings::wasi::logging::logging::{self, Level},
+    invocation::Invocation,
+};
+use crate::{Limits, ctx::Ctx, text::printable};
+
+/// The longest line that stays one record; a longer one is cut, and says so.
+const LINE: usize = 8 << 10;
+
+pub(super) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
+    logging::add_to_linker::<_, HasLog>(linker, |ctx| View(&ctx.log))
+}
+
+struct HasLog;
+impl HasData for HasLog {
+    type Data<'a> = View<'a>;
+}
+
+struct View<'a>(&'a GuestLog);
+
+impl logging::Host for View<'_> {
+    fn log(&mut self, level: Level, context: String, message: String) -> wasmtime::Result<()> {
+        self.0.line(level, &context, message.as_bytes());
+        Ok(())
+    }
+}
+
+/// The log of one invocation. Clones write to the same one.
+#[derive(Clone)]
+pub(crate) struct GuestLog(Arc<Shared>);
+
+struct Shared {
+    invocation: Arc<Invocation>,
+    left: Mutex<Left>,
+}
+
+struct Left {
+    lines: u64,
+    bytes: u64,
+    cut: bool,
+}
+
+impl GuestLog {
+    pub(crate) fn new(invocation: Arc<Invocation>, limits: &Limits) -> Self {
+        let left = Left {
+            lines: limits.log_lines,
+            bytes: limits.log_bytes,
+            cut: false,
+        };
+        Self(Arc::new(Shared {
+            invocation,
+            left: Mutex::new(left),
+        }))
+    }
+
+    /// One record of the guest's. Past the limits one last record says that the log was cut.
+    fn line(&self, level: Level, context: &str, text: &[u8]) {
+        let size = (context.len() + text.len()) as u64;
+        let fits = {
+            let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+            if left.lines == 0 || left.bytes < size {
+                let first = !left.cut;
+                left.cut = true;
+                left.lines = 0;
+                if !first {
+                    return;
+                }
+                false
+            } else {
+                left.lines -= 1;
+                left.bytes -= size;
+                true
+            }
+        };
+        if fits {
+            self.emit(
+                level,
+                context,
+                &printable(&String::from_utf8_lossy(text), LINE),
+            );
+        } else {
+            self.host(
+                Level::Warn,
+                "log cut: the invocation reached its limit of log lines or bytes",
+            );
+        }
+    }
+
+    /// A record for the author about a power that was denied, with what would grant it.
+    pub(crate) fn denied(&self, text: &str) {
+        self.host(Level::Warn, text);
+    }
+
+    /// A record for the author about how the invocation failed.
+    pub(crate) fn failed(&self, text: &str) {
+        self.host(Level::Error, text);
+    }
+
+    fn host(&self, level: Level, text: &str) {
+        self.emit(level, "webtask", &printable(text, LINE));
+    }
+
+    fn emit(&self, level: Level, context: &str, text: &str) {
+        let Invocation {
+            request_id,
+            token_id,
+            tenant,
+            ..
+        } = &*self.0.invocation;
+        let context = printable(context, 128);
+        macro_rules! emit {
+            ($level:ident) => {
+                tracing::event!(target: "webtask::guest", tracing::Level::$level, %request_id, %token_id, %tenant, %context, "{text}")
+            };
+        }
+        match level {
+            Level::Trace => emit!(TRACE),
+            Level::Debug => emit!(DEBUG),
+            Level::Info => emit!(INFO),
+            Level::Warn => emit!(WARN),
+            Level::Error | Level::Critical => emit!(ERROR),
+        }
+    }
+}
+
+/// stdout or stderr of one invocation: each line becomes a record.
+pub(crate) struct LineStream {
+    log: GuestLog,
+    level: Level,
+    name: &'static str,
+}
+
+impl LineStream {
+    pub(crate) fn stdout(log: &GuestLog) -> Self {
+        Self {
+            log: log.clone(),
+            level: Level::Info,
+            name: "stdout",
+        }
+    }
+
+    pub(crate) fn stderr(log: &GuestLog) -> Self {
+        Self {
+            log: log.clone(),
+            level: Level::Warn,
+            name: "stderr",
+        }
+    }
+
+    fn writer(&self) -> Lines {
+        Lines {
+            log: self.log.clone(),
+            level: self.level,
+            name: self.name,
+            partial: Vec::new(),
+        }
+    }
+}
+
+impl IsTerminal for LineStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LineStream {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Only WASI 0.2 is linked, and it asks for `p2_stream`.
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.writer())
+    }
+}
+
+/// Gathers bytes into lines; what is left when the stream goes is a line too.
+struct Lines {
+    log: GuestLog,
+    level: Level,
+    name: &'static str,
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|b| *b == b'\n') {
+            let (text, ends) = match piece.strip_suffix(b"\n") {
+                Some(text) => (text, true),
+                None => (piece, false),
+            };
+            self.partial.extend_from_slice(text);
+            if ends || self.partial.len() >= LINE {
+                self.end();
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        let line = std::mem::take(&mut self.partial);
+        self.log.line(self.level, self.name, &line);
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.partial.is_empty() {
+            self.end();
+        }
+    }
+}
+
+impl OutputStream for Lines {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(LINE)
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Lines {
+    async fn ready(&mut self) {}
+}

@@ -1,0 +1,47 @@
+//! The capabilities a guest may import, and the only place where they are linked.
+//!
+//! What is not linked does not exist for a guest; what is linked is denied until a claim allows it.
+
+pub(crate) mod http;
+pub(crate) mod invocation;
+pub(crate) mod log;
+pub(crate) mod secrets;
+
+use wasmtime::component::Linker;
+
+use crate::ctx::Ctx;
+
+pub(crate) mod bindings {
+    //! Generated from `wit/`: our own interfaces and `wasi:logging`.
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        missing_debug_implementations,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        reason = "generated code"
+    )]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package webtask:host;
+            world capabilities {
+                import webtask:runtime/secrets@0.1.0;
+                import webtask:runtime/invocation@0.1.0;
+                import wasi:logging/logging@0.1.0-draft;
+            }
+        ",
+        world: "webtask:host/capabilities",
+        imports: { default: trappable },
+    });
+}
+
+/// Links every interface of the world `webtask:runtime/webtask`.
+pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi_config::add_to_linker(linker, Ctx::config)?;
+    secrets::add_to_linker(linker)?;
+    invocation::add_to_linker(linker)?;
+    log::add_to_linker(linker)
+}

@@ -1,0 +1,46 @@
+//! `webtask:runtime/secrets`: hands out the readable secrets of the token, and no others.
+
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Linker};
+use webtask_token::Claims;
+
+use super::bindings::webtask::runtime::secrets::{self, Error};
+use crate::{capability::log::GuestLog, ctx::Ctx};
+
+pub(super) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
+    secrets::add_to_linker::<_, HasSecrets>(linker, |ctx| Secrets {
+        claims: &ctx.claims,
+        log: &ctx.log,
+    })
+}
+
+struct HasSecrets;
+impl HasData for HasSecrets {
+    type Data<'a> = Secrets<'a>;
+}
+
+struct Secrets<'a> {
+    claims: &'a Arc<Claims>,
+    log: &'a GuestLog,
+}
+
+impl secrets::Host for Secrets<'_> {
+    fn names(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(self.claims.secrets.keys().cloned().collect())
+    }
+
+    fn get(&mut self, name: String) -> wasmtime::Result<Result<String, Error>> {
+        Ok(match self.claims.secrets.get(&name) {
+            Some(secret) if secret.slots.is_empty() => Ok(secret.value.expose().to_owned()),
+            Some(_) => Err(Error::Bound),
+            None => {
+                let shown = crate::text::printable(&name, 64);
+                self.log.denied(&format!(
+                    "no secret {shown:?} in the token; grant it with --secret {shown}=VALUE"
+                ));
+                Err(Error::NotGranted)
+            }
+        })
+    }
+}

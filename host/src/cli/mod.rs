@@ -1,0 +1,108 @@
+//! The command line: one file a command. Data goes to stdout, everything else to stderr.
+
+pub mod demo;
+pub mod invoke;
+pub mod keys;
+mod payments;
+pub mod serve;
+pub mod token;
+
+use std::io::Write as _;
+
+use clap::{Parser, Subcommand};
+
+/// Why a command failed, in one line, with what to do next.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+    exit: u8,
+}
+
+impl Failure {
+    /// The input was understood and refused, or is not valid: exit status 1.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, exit: 1 }
+    }
+
+    /// The command was used wrongly, or the system failed: exit status 2.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, exit: 2 }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints the failure on stderr and gives the exit status.
+    pub fn report(&self) -> u8 {
+        eprintln!("webtask: {}", self.message);
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {hint}");
+        }
+        self.exit
+    }
+}
+
+/// Writes data to stdout. A reader that has gone away is no failure.
+pub fn print(data: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(data.as_ref()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::usage(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs WebAssembly components that carry their own rights.
+///
+/// A webtask token names code (a URL and its digest), the secrets that code may use, what it may do,
+/// and until when - sealed, so that whoever carries it can neither read nor change it. This command
+/// makes keys and tokens, and serves requests that carry them.
+#[derive(Debug, Parser)]
+#[command(name = "webtask", version, after_help = "First steps:
+  webtask keys generate --keys keys.toml
+  webtask token create --keys keys.toml --url ./hello.wasm
+  webtask serve --keys keys.toml --allow-code .
+  webtask invoke TOKEN
+
+Exit status: 0 done, 1 refused or not valid, 2 wrong use or a failure of the system.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoCommand),
+    Invoke(invoke::InvokeCommand),
+    Keys(keys::KeysCommand),
+    Serve(serve::ServeCommand),
+    Token(token::TokenCommand),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Demo(command) => command.run(),
+            Command::Invoke(command) => command.run(),
+            Command::Keys(command) => command.run(),
+            Command::Serve(command) => command.run(),
+            Command::Token(command) => command.run(),
+        }
+    }
+}
+
+/// Runs `work` on a multi-threaded runtime.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
+    runtime.block_on(work)
+}

@@ -1,0 +1,111 @@
+//! `Ctx`: the `T` of an invocation's `Store<T>`. Nothing ambient: a capability is a value in it.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use webtask_token::Claims;
+
+use crate::{
+    Limits,
+    capability::{
+        http::Outbound,
+        invocation::Invocation,
+        log::{GuestLog, LineStream},
+    },
+    egress::Egress,
+    meter::Meter,
+};
+
+/// Everything one invocation may touch.
+pub(crate) struct Ctx {
+    pub(crate) claims: Arc<Claims>,
+    pub(crate) invocation: Arc<Invocation>,
+    pub(crate) log: GuestLog,
+    pub(crate) meter: Meter,
+    /// Made when the guest first asks: most invocations never do.
+    wasi: Option<WasiCtx>,
+    config: Option<WasiConfigVariables>,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+    table: ResourceTable,
+    random_bytes: u64,
+}
+
+impl Ctx {
+    pub(crate) fn new(
+        claims: Arc<Claims>,
+        invocation: Arc<Invocation>,
+        egress: Arc<Egress>,
+        limits: &Limits,
+    ) -> Self {
+        let log = GuestLog::new(invocation.clone(), limits);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.resources);
+        Self {
+            outbound: Outbound::new(
+                egress,
+                claims.clone(),
+                invocation.clone(),
+                log.clone(),
+                limits,
+            ),
+            meter: Meter::new(limits),
+            wasi: None,
+            config: None,
+            http,
+            table,
+            random_bytes: limits.random_bytes,
+            claims,
+            invocation,
+            log,
+        }
+    }
+
+    pub(crate) fn config(&mut self) -> WasiConfig<'_> {
+        let claims = &self.claims;
+        let config = self.config.get_or_insert_with(|| {
+            claims
+                .params
+                .iter()
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect()
+        });
+        WasiConfig::from(&*config)
+    }
+}
+
+impl WasiView for Ctx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let ctx = self.wasi.get_or_insert_with(|| {
+            let mut wasi = WasiCtx::builder();
+            wasi.stdout(LineStream::stdout(&self.log))
+                .stderr(LineStream::stderr(&self.log))
+                .max_random_size(self.random_bytes)
+                .allow_tcp(false)
+                .allow_udp(false);
+            for (name, value) in &self.claims.params {
+                wasi.env(name, value);
+            }
+            wasi.build()
+        });
+        WasiCtxView {
+            ctx,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for Ctx {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.outbound,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! One invocation: a fresh store, one call, one deadline.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use tokio::sync::oneshot;
+use wasmtime::{Store, UpdateDeadline, format_err};
+use wasmtime_wasi_http::{
+    WasiBody, WasiHttpView as _,
+    p2::bindings::http::types::{ErrorCode, Scheme},
+};
+
+use crate::{
+    Limits, body::RequestBody, cpu::CpuBound, ctx::Ctx, runtime::Webtask, text::printable,
+};
+
+/// Why an invocation gave no whole response.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvokeError {
+    /// The guest used up its CPU time.
+    #[error("the guest used more than {limit:?} of CPU time, the limit cpu")]
+    Cpu {
+        /// The limit in force.
+        limit: Duration,
+    },
+    /// The guest ran, or waited, past its deadline.
+    #[error("the guest ran longer than {limit:?}, the limit wall")]
+    Deadline {
+        /// The limit in force.
+        limit: Duration,
+    },
+    /// The guest answered with an error of `wasi:http` instead of a response.
+    #[error("the guest answered with the error {0}")]
+    Guest(String),
+    /// The guest failed after growth of its memory or tables was refused.
+    #[error("the guest reached the limit memory or table-elements and failed")]
+    Memory(#[source] wasmtime::Error),
+    /// The guest returned and set no response.
+    #[error("the guest returned without a response")]
+    NoResponse,
+    /// The pool of instances is exhausted.
+    #[error("no place for another instance")]
+    Overloaded(#[source] wasmtime::Error),
+    /// The guest's response is larger than the limit.
+    #[error("the response is larger than {limit} bytes, the limit response-bytes")]
+    ResponseTooLarge {
+        /// The limit in force.
+        limit: u64,
+    },
+    /// The guest trapped.
+    #[error("the guest trapped")]
+    Trap(#[source] wasmtime::Error),
+}
+
+/// What a finished run used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    pub(crate) memory: usize,
+    pub(crate) cpu: Duration,
+}
+
+/// How a run ended.
+pub(crate) type Outcome = Result<Usage, Arc<InvokeError>>;
+
+/// The rest of a run, beside the response that it already began.
+pub(crate) enum Run {
+    /// Over when the head was out: the usual case.
+    Ended(Outcome),
+    /// Still running, on a task of its own so that it advances while nobody reads the body.
+    Running(Task),
+}
+
+/// A run on its own task; it ends when this is dropped.
+pub(crate) struct Task(tokio::task::JoinHandle<Outcome>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Run {
+    /// How the run ended, once it has.
+    pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let outcome = match self {
+            Self::Ended(outcome) => return Poll::Ready(outcome.clone()),
+            Self::Running(task) => match Pin::new(&mut task.0).poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(outcome)) => outcome,
+                Poll::Ready(Err(error)) => {
+                    Err(Arc::new(InvokeError::Trap(wasmtime::Error::new(error))))
+                }
+            },
+        };
+        *self = Self::Ended(outcome.clone());
+        Poll::Ready(outcome)
+    }
+}
+
+impl Webtask {
+    /// Runs the webtask on `request` until its response begins; `Run` is what is left to do.
+    ///
+    /// The guest is polled in the caller's task until then, so dropping this future ends the run.
+    pub(crate) async fn invoke(
+        &self,
+        ctx: Ctx,
+        limits: &Limits,
+        request: Request<RequestBody>,
+    ) -> Result<(Response<WasiBody>, Run), Arc<InvokeError>> {
+        let (send, mut head) = oneshot::channel();
+        let mut run = Box::pin(self.run(ctx, limits, request, send));
+        let mut ended = None;
+        let response = std::future::poll_fn(|cx| {
+            if ended.is_none() {
+                if let Poll::Ready(outcome) = run.as_mut().poll(cx) {
+                    ended = Some(outcome);
+                }
+            }
+            match Pin::new(&mut head).poll(cx) {
+                Poll::Ready(Ok(Ok(response))) => Poll::Ready(Ok(response)),
+                Poll::Ready(Ok(Err(code))) => {
+                    Poll::Ready(Err(Arc::new(InvokeError::Guest(text_of(&code)))))
+                }
+                // Without a sender there will be no head: how the run ends says why.
+                Poll::Ready(Err(_)) | Poll::Pending => match &ended {
+                    Some(Ok(_)) => Poll::Ready(Err(Arc::new(InvokeError::NoResponse))),
+                    Some(Err(error)) => Poll::Ready(Err(error.clone())),
+                    None => Poll::Pending,
+                },
+            }
+        })
+        .await?;
+        let run = match ended {
+            Some(outcome) => Run::Ended(outcome),
+            None => Run::Running(Task(tokio::spawn(run))),
+        };
+        Ok((response, run))
+    }
+
+    fn run(
+        &self,
+        ctx: Ctx,
+        limits: &Limits,
+        request: Request<RequestBody>,
+        head: oneshot::Sender<Result<Response<WasiBody>, ErrorCode>>,
+    ) -> impl Future<Output = Outcome> + Send + use<> {
+        let pre = self.pre.clone();
+        let wall = limits.wall;
+        let hostcall = usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX);
+        let guest = async move {
+            let mut store = Store::new(pre.engine(), ctx);
+            store.limiter(|ctx| &mut ctx.meter);
+            store.set_hostcall_fuel(hostcall);
+            // The guest yields at every tick, so the limits round it reach a spinning guest as they do
+            // a parked one. `yield_now` and not wasmtime's own yield: that starves tokio's I/O.
+            store.set_epoch_deadline(1);
+            store.epoch_deadline_callback(|_| {
+                Ok(UpdateDeadline::YieldCustom(
+                    1,
+                    Box::pin(tokio::task::yield_now()),
+                ))
+            });
+            let call = async {
+                let request = store
+                    .data_mut()
+                    .http()
+                    .new_incoming_request(Scheme::Https, request)?;
+                let outparam = store.data_mut().http().new_response_outparam(head)?;
+                let proxy = pre.instantiate_async(&mut store).await?;
+                proxy
+                    .wasi_http_incoming_handler()
+                    .call_handle(&mut store, request, outparam)
+                    .await
+            };
+            let called = call.await;
+            let ctx = store.data();
+            match called {
+                Ok(()) => Ok(ctx.meter.memory()),
+                Err(error) => Err(failure(error, ctx)),
+            }
+        };
+        let bounded = CpuBound::new(guest, limits.cpu);
+        async move {
+            let outcome = match tokio::time::timeout(wall, bounded).await {
+                Ok(Ok((Ok(memory), cpu))) => Ok(Usage { memory, cpu }),
+                Ok(Ok((Err(error), _))) => Err(error),
+                Ok(Err(limit)) => Err(InvokeError::Cpu { limit }),
+                Err(_) => Err(InvokeError::Deadline { limit: wall }),
+            };
+            outcome.map_err(Arc::new)
+        }
+    }
+}
+
+/// Names the cause of a failed call, and tells the author in the invocation's log.
+fn failure(error: wasmtime::Error, ctx: &Ctx) -> InvokeError {
+    ctx.log.failed(&format!("the webtask failed: {error:#}"));
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        InvokeError::Overloaded(error)
+    } else if ctx.meter.refused() {
+        InvokeError::Memory(error)
+    } else if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        InvokeError::Trap(format_err!("the guest called exit({})", exit.0))
+    } else {
+        InvokeError::Trap(error)
+    }
+}
+
+/// The guest's error code; its text is the guest's own and may hold anything.
+fn text_of(code: &ErrorCode) -> String {
+    printable(&code.to_string(), 512)
+}

@@ -1,0 +1,240 @@
+//! From a URL in a token to a compiled webtask: permit → fetch → digest → compile → cache.
+//!
+//! One flight per digest, in memory, bounded. Must not know requests or guests.
+
+mod fetch;
+mod source;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use moka::future::Cache;
+use sha2::{Digest as _, Sha256};
+use tokio::{sync::Semaphore, time::Instant};
+
+use crate::{
+    Limits,
+    egress::Egress,
+    runtime::{Runtime, Webtask},
+    text::hex,
+};
+use source::Source;
+pub use source::{CodePrefix, CodePrefixError};
+
+/// How long the answer of an unpinned URL is taken as current.
+const UNPINNED_FRESH: Duration = Duration::from_secs(2);
+
+/// Compilations at the same time: each uses several threads of its own.
+const COMPILERS: usize = 2;
+
+/// Why a component could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The platform does not allow code from there.
+    #[error("code from {url} is not allowed on this host; allow it with --allow-code {hint}")]
+    Denied {
+        /// The code's URL, without query.
+        url: String,
+        /// A prefix that would allow it.
+        hint: String,
+    },
+    /// The bytes are not the ones that the token names.
+    #[error(
+        "the code at {url} has SHA-256 {found}, the token names {expected}; mint a token for the new code"
+    )]
+    Digest {
+        /// The code's URL, without query.
+        url: String,
+        /// The token's digest, hexadecimal.
+        expected: String,
+        /// The digest of what was fetched, hexadecimal.
+        found: String,
+    },
+    /// The code could not be fetched.
+    #[error("cannot fetch {url}: {reason}")]
+    Fetch {
+        /// The code's URL, without query.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The bytes are not a component that this host can run.
+    #[error("{url} cannot run here: {reason}")]
+    Invalid {
+        /// The code's URL, without query.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Fetching or compiling took too long.
+    #[error("{what} {url} took longer than {limit:?}")]
+    Timeout {
+        /// `fetching` or `compiling`.
+        what: &'static str,
+        /// The code's URL, without query.
+        url: String,
+        /// The limit in force.
+        limit: Duration,
+    },
+    /// The component is larger than the limit.
+    #[error("{url} is larger than {limit} bytes, the limit component-bytes")]
+    TooLarge {
+        /// The code's URL, without query.
+        url: String,
+        /// The limit in force.
+        limit: u64,
+    },
+}
+
+/// Loads webtasks and keeps them.
+pub(crate) struct Loader {
+    worker: Arc<Worker>,
+    /// By SHA-256 of the component.
+    compiled: Cache<[u8; 32], Arc<Webtask>>,
+    /// By URL, for tokens without a digest.
+    unpinned: Cache<String, Arc<Webtask>>,
+}
+
+impl Loader {
+    pub(crate) fn new(
+        runtime: Runtime,
+        egress: Arc<Egress>,
+        allowed: Vec<CodePrefix>,
+        limits: Limits,
+    ) -> Self {
+        let compiled = Cache::builder()
+            .max_capacity(limits.cache_bytes)
+            .weigher(|_, webtask: &Arc<Webtask>| u32::try_from(webtask.size).unwrap_or(u32::MAX))
+            .build();
+        let unpinned = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(UNPINNED_FRESH)
+            .build();
+        let worker = Worker {
+            runtime,
+            egress,
+            allowed,
+            limits,
+            compiling: Arc::new(Semaphore::new(COMPILERS)),
+        };
+        Self {
+            worker: Arc::new(worker),
+            compiled,
+            unpinned,
+        }
+    }
+
+    /// The webtask at `url`; with `sha256`, that code and no other.
+    pub(crate) async fn load(
+        &self,
+        url: &str,
+        sha256: Option<[u8; 32]>,
+    ) -> Result<Arc<Webtask>, Arc<LoadError>> {
+        // Asked of every request: what the platform allows does not depend on what is cached.
+        let source = self.worker.permit(url)?;
+        let Some(digest) = sha256 else {
+            let flight = async {
+                let bytes = self.worker.fetch(&source).await?;
+                let (bytes, digest) = digest_of(bytes).await;
+                self.compile(&source, bytes, digest).await
+            };
+            // The error of the inner flight is shared already: unwrap one of the two layers.
+            return self
+                .unpinned
+                .try_get_with(url.to_owned(), flight)
+                .await
+                .map_err(|error| (*error).clone());
+        };
+        if let Some(webtask) = self.compiled.get(&digest).await {
+            return Ok(webtask);
+        }
+        let flight = async {
+            let bytes = self.worker.fetch(&source).await?;
+            let (bytes, found) = digest_of(bytes).await;
+            if found != digest {
+                let (expected, found) = (hex(&digest), hex(&found));
+                return Err(LoadError::Digest {
+                    url: source.shown(),
+                    expected,
+                    found,
+                });
+            }
+            self.worker.clone().compile(&source, bytes, digest).await
+        };
+        self.compiled.try_get_with(digest, flight).await
+    }
+
+    async fn compile(
+        &self,
+        source: &Source,
+        bytes: Bytes,
+        digest: [u8; 32],
+    ) -> Result<Arc<Webtask>, Arc<LoadError>> {
+        self.compiled
+            .try_get_with(digest, self.worker.clone().compile(source, bytes, digest))
+            .await
+    }
+}
+
+/// What fetching and compiling need.
+struct Worker {
+    runtime: Runtime,
+    egress: Arc<Egress>,
+    allowed: Vec<CodePrefix>,
+    limits: Limits,
+    compiling: Arc<Semaphore>,
+}
+
+impl Worker {
+    async fn compile(
+        self: Arc<Self>,
+        source: &Source,
+        bytes: Bytes,
+        digest: [u8; 32],
+    ) -> Result<Arc<Webtask>, LoadError> {
+        let limit = self.limits.compile;
+        let invalid = |reason| LoadError::Invalid {
+            url: source.shown(),
+            reason,
+        };
+        if let Some(reason) = source::not_a_component(&bytes) {
+            return Err(invalid(reason.to_owned()));
+        }
+        let started = Instant::now();
+        let size = bytes.len();
+        let compiled = tokio::time::timeout(limit, async {
+            let place = self.compiling.clone().acquire_owned().await;
+            let runtime = self.runtime.clone();
+            let work = move || {
+                // The thread holds the place: a compilation that nobody awaits any more still counts.
+                let _place = place;
+                runtime.prepare(&bytes, digest)
+            };
+            tokio::task::spawn_blocking(work).await
+        })
+        .await
+        .map_err(|_| LoadError::Timeout {
+            what: "compiling",
+            url: source.shown(),
+            limit,
+        })?;
+        let webtask = match compiled {
+            Ok(Ok(webtask)) => webtask,
+            Ok(Err(error)) => return Err(invalid(format!("{error:#}"))),
+            Err(panic) => return Err(invalid(format!("the compiler failed: {panic}"))),
+        };
+        tracing::info!(url = source.shown(), digest = hex(&digest), size, took = ?started.elapsed(), "compiled");
+        Ok(Arc::new(webtask))
+    }
+}
+
+/// SHA-256 of `bytes`, off the request threads: a megabyte takes half a millisecond.
+async fn digest_of(bytes: Bytes) -> (Bytes, [u8; 32]) {
+    let copy = bytes.clone();
+    match tokio::task::spawn_blocking(move || Sha256::digest(&copy).into()).await {
+        Ok(digest) => (bytes, digest),
+        // Only a runtime that is shutting down refuses the task; nobody waits for this answer then.
+        Err(_) => (bytes, [0; 32]),
+    }
+}

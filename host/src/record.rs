@@ -1,0 +1,99 @@
+//! The access record: one line for each request, when its answer is out or its caller has left.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use tokio::time::Instant;
+
+use crate::{Error, body::Received, error::Blame, invoke::Usage, text::hex};
+
+/// The code of a request whose answer was not read to its end.
+const CALLER_LEFT: &str = "caller-left";
+
+/// What is recorded of one request. Written when dropped, so that no way out is without a record.
+///
+/// Never in it: URLs, headers, secrets, tokens, anything a guest wrote.
+pub(crate) struct Record {
+    pub(crate) request_id: String,
+    pub(crate) method: String,
+    pub(crate) started: Instant,
+    pub(crate) token_id: String,
+    pub(crate) kid: String,
+    pub(crate) tenant: String,
+    pub(crate) digest: Option<[u8; 32]>,
+    pub(crate) status: u16,
+    pub(crate) sent: u64,
+    pub(crate) received: Arc<Received>,
+    /// Bytes after which the answer is whole although nobody reads on: a known length, or a HEAD.
+    pub(crate) whole_at: Option<u64>,
+    code: &'static str,
+    blame: Option<Blame>,
+    usage: Usage,
+}
+
+impl Record {
+    pub(crate) fn new(request_id: String, method: &http::Method) -> Self {
+        Self {
+            request_id,
+            method: method.to_string(),
+            started: Instant::now(),
+            token_id: String::new(),
+            kid: String::new(),
+            tenant: String::new(),
+            digest: None,
+            status: 0,
+            sent: 0,
+            received: Arc::default(),
+            whole_at: None,
+            // Whoever drops the record before it is answered left.
+            code: CALLER_LEFT,
+            blame: Some(Blame::Caller),
+            usage: Usage::default(),
+        }
+    }
+
+    /// The run ended well and its answer is out.
+    pub(crate) fn ended(&mut self, usage: Usage) {
+        self.code = "ok";
+        self.blame = None;
+        self.usage = usage;
+    }
+
+    /// The request failed; its causes are for the log only.
+    pub(crate) fn failed(&mut self, error: &Error) {
+        self.code = error.code();
+        self.blame = Some(error.blame());
+        let (request_id, cause) = (&self.request_id, error.chain());
+        match error.blame() {
+            Blame::Host => {
+                tracing::error!(%request_id, code = error.code(), cause, "request failed")
+            }
+            _ => tracing::warn!(%request_id, code = error.code(), cause, "request failed"),
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // hyper lets a body of known length go at its last byte, before its end is seen here.
+        if self.code == CALLER_LEFT && self.whole_at == Some(self.sent) {
+            self.ended(Usage::default());
+        }
+        tracing::info!(
+            target: "webtask::access",
+            request_id = self.request_id,
+            token_id = self.token_id,
+            kid = self.kid,
+            tenant = self.tenant,
+            digest = self.digest.map(|digest| hex(&digest)),
+            method = self.method,
+            status = self.status,
+            code = self.code,
+            blame = self.blame.map(|blame| format!("{blame:?}").to_lowercase()),
+            received = self.received.bytes.load(Ordering::Relaxed),
+            sent = self.sent,
+            memory = self.usage.memory,
+            cpu_us = u64::try_from(self.usage.cpu.as_micros()).unwrap_or(u64::MAX),
+            wall_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        );
+    }
+}
