@@ -1,0 +1,823 @@
+//! The vectors: what is right, and one thing wrong each.
+
+use serde_json::{Value, json};
+
+use crate::writer::{Item, base64, link_id, root, sealed, tails, text, texts, with_tail};
+use Item::{Array, Bytes, Map, Number, Raw};
+
+const NOW: u64 = 1_800_000_000;
+const EXP: u64 = NOW + 3_600;
+const HEAD: &str = "wt1.k1";
+const NEWLINE: &str = "a\nb: c";
+
+pub(crate) fn all() -> Vec<(String, Value)> {
+    let mut cases = accepted();
+    for (name, why, error, token) in envelopes().into_iter().chain(claims()) {
+        let vector = vector(why, NOW, &token, json!({ "error": error }));
+        cases.push((format!("reject-{name}"), vector));
+    }
+    let link = link(&minimal());
+    let clock = |name: &str, why: &str, now: u64, error: &str, token: &str| {
+        (
+            format!("reject-{name}"),
+            vector(why, now, token, json!({ "error": error })),
+        )
+    };
+    cases.push(clock(
+        "expired",
+        "`exp` is the first second at which a token is over",
+        EXP,
+        "Expired",
+        &with_tail(&link, &[]),
+    ));
+    let later = token(&edited(|c| c.insert(2, ("nbf", Number(NOW)))));
+    cases.push(clock(
+        "early",
+        "`nbf` is the first second at which a token is valid",
+        NOW - 1,
+        "NotYetValid",
+        &later,
+    ));
+    cases
+}
+
+fn vector(about: &str, now: u64, token: &str, expect: Value) -> Value {
+    let keys = json!([
+        { "kid": "k1", "root": base64(&root()) },
+        { "kid": "k2", "root": base64(&root()) },
+    ]);
+    json!({ "about": about, "keys": keys, "now": now, "token": token, "expect": expect })
+}
+
+fn minimal() -> Vec<(&'static str, Item)> {
+    vec![
+        ("exp", Number(EXP)),
+        ("iat", Number(NOW)),
+        ("url", text("https://example.com/a.wasm")),
+    ]
+}
+
+fn edited(edit: impl FnOnce(&mut Vec<(&'static str, Item)>)) -> Vec<(&'static str, Item)> {
+    let mut claims = minimal();
+    edit(&mut claims);
+    claims
+}
+
+/// `wt1.k1.<sealed>`
+fn link(claims: &[(&'static str, Item)]) -> String {
+    raw_link(&Map(claims.to_vec()).encode())
+}
+
+fn raw_link(claims: &[u8]) -> String {
+    format!("{HEAD}.{}", base64(&sealed(HEAD, claims)))
+}
+
+fn token(claims: &[(&'static str, Item)]) -> String {
+    with_tail(&link(claims), &[])
+}
+
+fn slot(origin: &str, path: &str, header: &str) -> Item {
+    texts(&["POST", origin, path, header, "Bearer {}"])
+}
+
+fn accepted() -> Vec<(String, Value)> {
+    let accept = |name: &str,
+                  about: &str,
+                  now: u64,
+                  claims: Vec<(&'static str, Item)>,
+                  mut expect: Value| {
+        let link = link(&claims);
+        let fields = expect.as_object_mut().unwrap();
+        fields.entry("exp").or_insert(json!(EXP));
+        fields.entry("iat").or_insert(json!(NOW));
+        fields.entry("ten").or_insert(json!("default"));
+        fields
+            .entry("url")
+            .or_insert(json!("https://example.com/a.wasm"));
+        let links = [link_id(&tails(&link, &[])[0])];
+        let expect = json!({ "claims": expect, "kid": "k1", "links": links });
+        (
+            format!("accept-{name}"),
+            vector(about, now, &with_tail(&link, &[]), expect),
+        )
+    };
+    let stripe = "https://api.stripe.com";
+    vec![
+        accept(
+            "minimal",
+            "the three claims that must be there",
+            NOW,
+            minimal(),
+            json!({}),
+        ),
+        accept(
+            "last-second",
+            "valid until `exp`, not including it",
+            EXP - 1,
+            minimal(),
+            json!({}),
+        ),
+        accept(
+            "first-second",
+            "valid from `nbf`, including it",
+            NOW + 5,
+            edited(|c| c.insert(2, ("nbf", Number(NOW + 5)))),
+            json!({ "nbf": NOW + 5 }),
+        ),
+        accept(
+            "bound-secret",
+            "the token that most people hold: a digest and one bound secret",
+            NOW,
+            edited(|c| {
+                c.push(("sha256", Bytes(vec![0xA5; 32])));
+                let secret = Array(vec![
+                    text("sk_test"),
+                    slot(stripe, "/v1/charges", "authorization"),
+                ]);
+                c.push(("secrets", Map(vec![("stripe", secret)])));
+            }),
+            json!({
+                "sha256": "a5".repeat(32),
+                "secrets": { "stripe": { "value": "sk_test", "slots": ["POST https://api.stripe.com/v1/charges authorization: Bearer {}"] } },
+            }),
+        ),
+        accept(
+            "everything",
+            "every claim; keys of maps shorter first, then by bytes",
+            NOW,
+            vec![
+                ("exp", Number(EXP)),
+                ("iat", Number(NOW)),
+                ("iss", Array(vec![Bytes(vec![1; 16]), Bytes(vec![2; 16])])),
+                (
+                    "lim",
+                    Map([
+                        "cpu", "log", "rate", "wall", "calls", "memory", "request", "response",
+                    ]
+                    .into_iter()
+                    .zip((0u64..).map(Number))
+                    .collect()),
+                ),
+                ("nbf", Number(NOW)),
+                (
+                    "out",
+                    Array(vec![
+                        Array(vec![
+                            texts(&["GET", "POST"]),
+                            text("https://api.example.com"),
+                            text("/v1/*"),
+                        ]),
+                        Array(vec![texts(&["*"]), text("http://[::1]:8080"), text("/")]),
+                        Array(vec![
+                            texts(&["GET"]),
+                            text("https://*.example.com:8443"),
+                            text("/*"),
+                        ]),
+                    ]),
+                ),
+                ("ten", text("acme.test")),
+                ("url", text("file:///srv/a%20b.wasm")),
+                ("via", texts(&["path"])),
+                (
+                    "params",
+                    Map(vec![("z", text("ü")), ("aa", text("")), ("ab", text("1"))]),
+                ),
+                ("sha256", Bytes((0..32).collect())),
+                (
+                    "secrets",
+                    Map(vec![
+                        ("readable", text("line\nline")),
+                        (
+                            "basic_auth",
+                            Array(vec![
+                                text("pässword"),
+                                texts(&["GET", stripe, "/*", "authorization", "basic:user"]),
+                            ]),
+                        ),
+                    ]),
+                ),
+            ],
+            json!({
+                "iss": ["01".repeat(16), "02".repeat(16)],
+                "lim": { "cpu": 0, "log": 1, "rate": 2, "wall": 3, "calls": 4, "memory": 5, "request": 6, "response": 7 },
+                "nbf": NOW,
+                "out": ["GET,POST https://api.example.com/v1/*", "* http://[::1]:8080/", "GET https://*.example.com:8443/*"],
+                "ten": "acme.test",
+                "url": "file:///srv/a%20b.wasm",
+                "via": ["path"],
+                "params": { "z": "ü", "aa": "", "ab": "1" },
+                "sha256": (0..32).map(|i| format!("{i:02x}")).collect::<String>(),
+                "secrets": {
+                    "readable": { "value": "line\nline", "slots": [] },
+                    "basic_auth": { "value": "pässword", "slots": ["GET https://api.stripe.com/* authorization: basic:user"] },
+                },
+            }),
+        ),
+        accept(
+            "large-numbers",
+            "integers of every length",
+            NOW,
+            edited(|c| {
+                c.insert(
+                    2,
+                    (
+                        "lim",
+                        Map(vec![
+                            ("log", Number(255)),
+                            ("calls", Number(65_536)),
+                            ("memory", Number(u64::MAX)),
+                        ]),
+                    ),
+                )
+            }),
+            json!({ "lim": { "log": 255, "calls": 65_536, "memory": u64::MAX } }),
+        ),
+    ]
+}
+
+type Case = (&'static str, &'static str, &'static str, String);
+
+/// Wrong round the claims.
+fn envelopes() -> Vec<Case> {
+    let good = token(&minimal());
+    let link = link(&minimal());
+    let (before, tail) = good.rsplit_once('.').unwrap();
+    let bytes = sealed(HEAD, &Map(minimal()).encode());
+    let flipped = {
+        let mut bytes = bytes.clone();
+        bytes[30] ^= 1;
+        format!("{HEAD}.{}", base64(&bytes))
+    };
+    let mut tail_bytes = tails(&link, &[])[0];
+    tail_bytes[31] ^= 1;
+    let long = token(&edited(|c| {
+        c.push(("params", Map(vec![("p", text(&"x".repeat(6_050)))])))
+    }));
+    let (a, b) = ("oWRub3RlYWE", "oWRub3RlYWI"); // {"note": "a"}, {"note": "b"}
+    let many = ["oWRub3RlYWE"; 17];
+    let other = raw_link(&Map(edited(|c| c[2].1 = text("https://example.com/b.wasm"))).encode());
+    let renamed = |kid: &str| {
+        let head = format!("wt1.{kid}");
+        with_tail(
+            &format!(
+                "{head}.{}",
+                base64(&sealed(&head, &Map(minimal()).encode()))
+            ),
+            &[],
+        )
+    };
+    let loose = |text: &str| {
+        // Sets the lowest of the trailing bits that must be zero.
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let last = ALPHABET
+            .iter()
+            .position(|b| Some(*b) == text.bytes().last())
+            .unwrap();
+        assert!(text.len() % 4 != 0 && last % 4 == 0);
+        format!(
+            "{}{}",
+            &text[..text.len() - 1],
+            char::from(ALPHABET[last + 1])
+        )
+    };
+    vec![
+        ("empty", "no text at all", "Malformed", String::new()),
+        (
+            "too-long",
+            "authentic, and longer than 8192 characters",
+            "Malformed",
+            long,
+        ),
+        (
+            "version",
+            "another version",
+            "UnsupportedVersion",
+            good.replacen("wt1", "wt2", 1),
+        ),
+        (
+            "not-a-token",
+            "another format",
+            "Malformed",
+            good.replacen("wt1", "jwt", 1),
+        ),
+        (
+            "version-case",
+            "the version is in lower case",
+            "Malformed",
+            good.replacen("wt1", "WT1", 1),
+        ),
+        (
+            "leading-space",
+            "nothing stands before the version",
+            "Malformed",
+            format!(" {good}"),
+        ),
+        (
+            "trailing-newline",
+            "nothing stands after the tail",
+            "Malformed",
+            format!("{good}\n"),
+        ),
+        (
+            "kid-empty",
+            "a kid has at least one character",
+            "Malformed",
+            renamed(""),
+        ),
+        (
+            "kid-long",
+            "a kid has at most 32 characters",
+            "Malformed",
+            renamed(&"k".repeat(33)),
+        ),
+        (
+            "kid-character",
+            "a kid is of [A-Za-z0-9_-]",
+            "Malformed",
+            renamed("k+"),
+        ),
+        (
+            "kid-unknown",
+            "the keyring has no such key",
+            "UnknownKey",
+            renamed("k3"),
+        ),
+        (
+            "kid-renamed",
+            "the kid is associated data: sealed as k1, presented as k2, same root, tail made anew",
+            "Unauthentic",
+            with_tail(&link.replacen("k1", "k2", 1), &[]),
+        ),
+        (
+            "no-tail",
+            "the tail is missing",
+            "Malformed",
+            before.to_owned(),
+        ),
+        (
+            "no-sealed",
+            "the sealed claims are missing",
+            "Malformed",
+            format!("{HEAD}.{tail}"),
+        ),
+        (
+            "sealed-empty",
+            "no nonce; the tail is authentic",
+            "Unauthentic",
+            with_tail(&format!("{HEAD}."), &[]),
+        ),
+        (
+            "sealed-short",
+            "less than a nonce and a tag; the tail is authentic",
+            "Unauthentic",
+            with_tail(&format!("{HEAD}.{}", base64(&bytes[..30])), &[]),
+        ),
+        (
+            "sealed-padded",
+            "base64 without padding; the tail is authentic",
+            "Malformed",
+            with_tail(&format!("{link}="), &[]),
+        ),
+        (
+            "sealed-alphabet",
+            "base64url, not base64; the tail is authentic",
+            "Malformed",
+            with_tail(&format!("{HEAD}.+{}", &link[8..]), &[]),
+        ),
+        (
+            "sealed-trailing-bits",
+            "trailing bits are zero; the tail is authentic",
+            "Malformed",
+            with_tail(&loose(&link), &[]),
+        ),
+        (
+            "sealed-flipped",
+            "one bit of the ciphertext",
+            "Unauthentic",
+            format!("{flipped}.{tail}"),
+        ),
+        (
+            "sealed-flipped-tail-made-anew",
+            "one bit of the ciphertext; the tail is authentic",
+            "Unauthentic",
+            with_tail(&flipped, &[]),
+        ),
+        (
+            "sealed-of-another",
+            "the tail belongs to other sealed claims",
+            "Unauthentic",
+            format!("{other}.{tail}"),
+        ),
+        (
+            "tail-flipped",
+            "one bit of the tail",
+            "Unauthentic",
+            format!("{before}.{}", base64(&tail_bytes)),
+        ),
+        (
+            "tail-short",
+            "a tail is 32 bytes, not a prefix of them",
+            "Malformed",
+            format!("{before}.{}", base64(&tails(&link, &[])[0][..31])),
+        ),
+        (
+            "tail-trailing-bits",
+            "trailing bits are zero",
+            "Malformed",
+            format!("{before}.{}", loose(tail)),
+        ),
+        (
+            "caveat",
+            "authentic, but caveats are not evaluated yet, and never ignored",
+            "CaveatUnsupported",
+            with_tail(&link, &[a]),
+        ),
+        (
+            "caveat-added",
+            "a caveat after which the tail was not moved on",
+            "Unauthentic",
+            format!("{before}.{a}.{tail}"),
+        ),
+        (
+            "caveat-removed",
+            "the tail is the one after a caveat",
+            "Unauthentic",
+            format!("{link}.{}", base64(&tails(&link, &[a])[1])),
+        ),
+        (
+            "caveat-swapped",
+            "the tail is for the other order",
+            "Unauthentic",
+            with_tail(&link, &[a, b]).replacen(&format!("{a}.{b}"), &format!("{b}.{a}"), 1),
+        ),
+        (
+            "caveat-twice",
+            "the tail is for one of them",
+            "Unauthentic",
+            with_tail(&link, &[a]).replacen(a, &format!("{a}.{a}"), 1),
+        ),
+        (
+            "caveat-of-another",
+            "tail and caveat were taken from another token",
+            "Unauthentic",
+            with_tail(&other, &[a]).replacen(&other, &link, 1),
+        ),
+        (
+            "caveat-empty",
+            "a caveat is not empty; the tail is authentic",
+            "Malformed",
+            with_tail(&link, &[""]),
+        ),
+        (
+            "caveat-trailing-bits",
+            "trailing bits are zero; the tail is authentic",
+            "Malformed",
+            with_tail(&link, &[&loose(a)]),
+        ),
+        (
+            "caveat-17",
+            "at most 16 caveats; the tail is authentic",
+            "Malformed",
+            with_tail(&link, &many),
+        ),
+    ]
+}
+
+/// Authentic tokens with claims that break a rule.
+fn claims() -> Vec<Case> {
+    let malformed = |name, why, token| (name, why, "Malformed", token);
+    let edit = |edit: &dyn Fn(&mut Vec<(&'static str, Item)>)| token(&edited(edit));
+    let put = |at: usize, key: &'static str, item: Item| {
+        token(&edited(|c| c.insert(at, (key, item.clone()))))
+    };
+    let set = |at: usize, item: Item| token(&edited(|c| c[at].1 = item.clone()));
+    let raw = |bytes: &[u8]| with_tail(&raw_link(bytes), &[]);
+    let good = Map(minimal()).encode();
+    let grant = |methods: &[&str], origin: &str, path: &str| {
+        put(
+            2,
+            "out",
+            Array(vec![Array(vec![texts(methods), text(origin), text(path)])]),
+        )
+    };
+    let secrets = |entries: Vec<(&'static str, Item)>| put(3, "secrets", Map(entries));
+    let bound = |value: &str, slot: Item| secrets(vec![("s", Array(vec![text(value), slot]))]);
+    vec![
+        malformed("claims-empty", "claims are a map", raw(&[])),
+        malformed(
+            "claims-array",
+            "claims are a map",
+            raw(&Array(vec![]).encode()),
+        ),
+        malformed(
+            "claims-trailing",
+            "nothing stands after the map",
+            raw(&[good.as_slice(), &[0]].concat()),
+        ),
+        malformed(
+            "claims-cut",
+            "the map ends where its length says",
+            raw(&good[..good.len() - 1]),
+        ),
+        malformed(
+            "claims-indefinite",
+            "lengths are definite",
+            raw(&[&[0xBF], &good[1..], &[0xFF]].concat()),
+        ),
+        malformed(
+            "claims-huge-length",
+            "a length is believed only as far as there are bytes",
+            raw(&[&[0xBB], [0xFF; 8].as_slice(), &good[1..]].concat()),
+        ),
+        malformed(
+            "claims-key-twice",
+            "a key stands once",
+            edit(&|c| c.insert(1, ("exp", Number(EXP)))),
+        ),
+        malformed(
+            "claims-key-order",
+            "keys are in order",
+            edit(&|c| c.swap(0, 1)),
+        ),
+        malformed(
+            "claims-key-type",
+            "keys are text",
+            raw(&[&[0xA4], &good[1..], &[0x01, 0x01]].concat()),
+        ),
+        malformed(
+            "claims-key-unknown",
+            "an unknown key may be a restriction",
+            put(0, "aud", text("x")),
+        ),
+        malformed(
+            "claims-key-issue",
+            "`issue` is reserved",
+            put(3, "issue", Map(vec![])),
+        ),
+        malformed(
+            "kind-issue",
+            "`kind` is reserved",
+            put(3, "kind", text("issue")),
+        ),
+        malformed(
+            "kind-default",
+            "a default is encoded as absence",
+            put(3, "kind", text("run")),
+        ),
+        malformed(
+            "ten-default",
+            "a default is encoded as absence",
+            put(2, "ten", text("default")),
+        ),
+        malformed("ten-name", "a tenant is a name", put(2, "ten", text("a b"))),
+        malformed(
+            "exp-missing",
+            "every token ends",
+            edit(&|c| drop(c.remove(0))),
+        ),
+        malformed(
+            "iat-missing",
+            "every token began",
+            edit(&|c| drop(c.remove(1))),
+        ),
+        malformed(
+            "url-missing",
+            "every token has code",
+            edit(&|c| drop(c.remove(2))),
+        ),
+        malformed(
+            "exp-text",
+            "times are unsigned integers",
+            set(0, text("1800003600")),
+        ),
+        malformed(
+            "exp-negative",
+            "times are unsigned integers",
+            set(0, Raw(vec![0x20])),
+        ),
+        malformed(
+            "exp-float",
+            "times are unsigned integers",
+            set(
+                0,
+                Raw(vec![0xFB, 0x41, 0xDA, 0xD2, 0x74, 0x88, 0x00, 0x00, 0x00]),
+            ),
+        ),
+        malformed(
+            "exp-tagged",
+            "nothing is tagged",
+            set(0, Raw([vec![0xC1], Number(EXP).encode()].concat())),
+        ),
+        malformed(
+            "exp-long",
+            "integers are as short as they can be",
+            set(0, Raw([&[0x1B], EXP.to_be_bytes().as_slice()].concat())),
+        ),
+        malformed(
+            "exp-milliseconds",
+            "no time is after the year 9999",
+            set(0, Number(EXP * 1000)),
+        ),
+        malformed(
+            "exp-maximum",
+            "no time is after the year 9999",
+            set(0, Number(u64::MAX)),
+        ),
+        malformed(
+            "exp-before-iat",
+            "a token ends after it began",
+            set(1, Number(EXP)),
+        ),
+        malformed(
+            "nbf-after-exp",
+            "a token is valid at some time",
+            put(2, "nbf", Number(EXP)),
+        ),
+        malformed(
+            "iss-length",
+            "a link id is 16 bytes",
+            put(2, "iss", Array(vec![Bytes(vec![0; 15])])),
+        ),
+        malformed(
+            "iss-empty",
+            "nothing is encoded as absence",
+            put(2, "iss", Array(vec![])),
+        ),
+        malformed(
+            "lim-empty",
+            "nothing is encoded as absence",
+            put(2, "lim", Map(vec![])),
+        ),
+        malformed(
+            "lim-unknown",
+            "an unknown limit cannot be kept",
+            put(2, "lim", Map(vec![("disk", Number(1))])),
+        ),
+        malformed(
+            "lim-order",
+            "keys are in order, shorter first",
+            put(
+                2,
+                "lim",
+                Map(vec![("calls", Number(1)), ("cpu", Number(1))]),
+            ),
+        ),
+        malformed("url-relative", "a URL is absolute", set(2, text("a.wasm"))),
+        malformed(
+            "url-userinfo",
+            "credentials in a URL are read differently by different parsers",
+            set(2, text("https://example.com@evil.test/a.wasm")),
+        ),
+        malformed(
+            "url-backslash",
+            "a backslash is read differently by different parsers",
+            set(2, text("https://evil.test\\@example.com/a.wasm")),
+        ),
+        malformed("url-scheme", "https, http or file", set(2, text("data:,a"))),
+        malformed("url-utf8", "text is UTF-8", set(2, Raw(vec![0x61, 0xFF]))),
+        malformed(
+            "sha256-length",
+            "a digest is 32 bytes",
+            put(3, "sha256", Bytes(vec![0; 31])),
+        ),
+        malformed(
+            "via-unknown",
+            "an unknown carrier",
+            put(3, "via", texts(&["cookie"])),
+        ),
+        malformed(
+            "via-twice",
+            "a carrier is named once",
+            put(3, "via", texts(&["path", "path"])),
+        ),
+        malformed(
+            "out-no-method",
+            "a grant names methods",
+            grant(&[], "https://h.test", "/"),
+        ),
+        malformed(
+            "out-method-case",
+            "methods are in upper case",
+            grant(&["get"], "https://h.test", "/"),
+        ),
+        malformed(
+            "out-origin-case",
+            "an origin has one spelling",
+            grant(&["GET"], "https://H.test", "/"),
+        ),
+        malformed(
+            "out-origin-port",
+            "an origin has one spelling",
+            grant(&["GET"], "https://h.test:443", "/"),
+        ),
+        malformed(
+            "out-origin-dot",
+            "a host has no final dot",
+            grant(&["GET"], "https://h.test.", "/"),
+        ),
+        malformed(
+            "out-origin-number",
+            "127.0.0.1 has one spelling",
+            grant(&["GET"], "http://2130706433", "/"),
+        ),
+        malformed(
+            "out-origin-mapped",
+            "an IPv4 address is not written as IPv6",
+            grant(&["GET"], "http://[::ffff:7f00:1]", "/"),
+        ),
+        malformed(
+            "out-origin-star",
+            "a wildcard stands below a name of two labels",
+            grant(&["GET"], "https://*.com", "/"),
+        ),
+        malformed(
+            "out-path-relative",
+            "a path begins with /",
+            grant(&["GET"], "https://h.test", "v1/*"),
+        ),
+        malformed(
+            "out-path-dots",
+            "a path has no dot segments",
+            grant(&["GET"], "https://h.test", "/v1/../*"),
+        ),
+        malformed(
+            "out-path-star",
+            "a star stands at the end",
+            grant(&["GET"], "https://h.test", "/*/a"),
+        ),
+        malformed(
+            "params-name",
+            "names are 1 to 64 of [A-Za-z0-9_.-]",
+            put(3, "params", Map(vec![("a=b", text(""))])),
+        ),
+        malformed(
+            "params-nul",
+            "a value goes into an environment, which ends at NUL",
+            put(3, "params", Map(vec![("a", text("b\0c"))])),
+        ),
+        malformed(
+            "secrets-name",
+            "names are 1 to 64 of [A-Za-z0-9_.-]",
+            secrets(vec![("", text("v"))]),
+        ),
+        malformed(
+            "secrets-no-slot",
+            "a readable secret is text",
+            secrets(vec![("s", Array(vec![text("v")]))]),
+        ),
+        malformed(
+            "secrets-order",
+            "keys are in order",
+            secrets(vec![("b", text("v")), ("a", text("v"))]),
+        ),
+        malformed(
+            "slot-wildcard",
+            "a slot names one host",
+            bound("v", slot("https://*.h.test", "/", "a")),
+        ),
+        malformed(
+            "slot-header-framing",
+            "a slot frames no request",
+            bound("v", slot("https://h.test", "/", "content-length")),
+        ),
+        malformed(
+            "slot-header-case",
+            "a header is in lower case",
+            bound("v", slot("https://h.test", "/", "Authorization")),
+        ),
+        malformed(
+            "slot-format",
+            "a format has one place for the value",
+            bound("v", texts(&["GET", "https://h.test", "/", "a", "{}{}"])),
+        ),
+        malformed(
+            "slot-items",
+            "a slot has five items",
+            bound("v", texts(&["GET", "https://h.test", "/", "a"])),
+        ),
+        malformed(
+            "slot-value-newline",
+            "a value cannot add a header",
+            bound(NEWLINE, slot("https://h.test", "/", "a")),
+        ),
+        malformed(
+            "slot-value-empty",
+            "an empty value would make every response hold it",
+            bound("", slot("https://h.test", "/", "a")),
+        ),
+        malformed(
+            "slots-collide",
+            "one header of one request has one value",
+            secrets(vec![
+                (
+                    "a",
+                    Array(vec![text("v"), slot("https://h.test", "/*", "a")]),
+                ),
+                (
+                    "b",
+                    Array(vec![text("w"), slot("https://h.test", "/b", "a")]),
+                ),
+            ]),
+        ),
+    ]
+}
