@@ -1,7 +1,6 @@
 //! What a token promises as a whole: what was sealed comes back, and nothing else does.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]

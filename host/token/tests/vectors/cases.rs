@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::writer::{Item, base64, link_id, root, sealed, tails, text, texts, with_tail};
 use Item::{Array, Bytes, Map, Number, Raw};
 
+/// Entries of a CBOR map, in the order in which they are written.
+type Claims = Vec<(&'static str, Item)>;
+
 const NOW: u64 = 1_800_000_000;
 const EXP: u64 = NOW + 3_600;
 const HEAD: &str = "wt1.k1";
@@ -49,7 +52,7 @@ fn vector(about: &str, now: u64, token: &str, expect: Value) -> Value {
     json!({ "about": about, "keys": keys, "now": now, "token": token, "expect": expect })
 }
 
-fn minimal() -> Vec<(&'static str, Item)> {
+fn minimal() -> Claims {
     vec![
         ("exp", Number(EXP)),
         ("iat", Number(NOW)),
@@ -57,7 +60,7 @@ fn minimal() -> Vec<(&'static str, Item)> {
     ]
 }
 
-fn edited(edit: impl FnOnce(&mut Vec<(&'static str, Item)>)) -> Vec<(&'static str, Item)> {
+fn edited(edit: impl FnOnce(&mut Claims)) -> Claims {
     let mut claims = minimal();
     edit(&mut claims);
     claims
@@ -81,11 +84,7 @@ fn slot(origin: &str, path: &str, header: &str) -> Item {
 }
 
 fn accepted() -> Vec<(String, Value)> {
-    let accept = |name: &str,
-                  about: &str,
-                  now: u64,
-                  claims: Vec<(&'static str, Item)>,
-                  mut expect: Value| {
+    let accept = |name: &str, about: &str, now: u64, claims: Claims, mut expect: Value| {
         let link = link(&claims);
         let fields = expect.as_object_mut().unwrap();
         fields.entry("exp").or_insert(json!(EXP));
@@ -235,6 +234,7 @@ fn accepted() -> Vec<(String, Value)> {
     ]
 }
 
+/// Name, what is wrong, error, token.
 type Case = (&'static str, &'static str, &'static str, String);
 
 /// Wrong round the claims.
@@ -273,7 +273,7 @@ fn envelopes() -> Vec<Case> {
             .iter()
             .position(|b| Some(*b) == text.bytes().last())
             .unwrap();
-        assert!(text.len() % 4 != 0 && last % 4 == 0);
+        assert!(!text.len().is_multiple_of(4) && last.is_multiple_of(4));
         format!(
             "{}{}",
             &text[..text.len() - 1],
@@ -486,7 +486,7 @@ fn envelopes() -> Vec<Case> {
 /// Authentic tokens with claims that break a rule.
 fn claims() -> Vec<Case> {
     let malformed = |name, why, token| (name, why, "Malformed", token);
-    let edit = |edit: &dyn Fn(&mut Vec<(&'static str, Item)>)| token(&edited(edit));
+    let edit = |edit: fn(&mut Claims)| token(&edited(edit));
     let put = |at: usize, key: &'static str, item: Item| {
         token(&edited(|c| c.insert(at, (key, item.clone()))))
     };
@@ -500,7 +500,7 @@ fn claims() -> Vec<Case> {
             Array(vec![Array(vec![texts(methods), text(origin), text(path)])]),
         )
     };
-    let secrets = |entries: Vec<(&'static str, Item)>| put(3, "secrets", Map(entries));
+    let secrets = |entries: Claims| put(3, "secrets", Map(entries));
     let bound = |value: &str, slot: Item| secrets(vec![("s", Array(vec![text(value), slot]))]);
     vec![
         malformed("claims-empty", "claims are a map", raw(&[])),
@@ -532,12 +532,12 @@ fn claims() -> Vec<Case> {
         malformed(
             "claims-key-twice",
             "a key stands once",
-            edit(&|c| c.insert(1, ("exp", Number(EXP)))),
+            edit(|c| c.insert(1, ("exp", Number(EXP)))),
         ),
         malformed(
             "claims-key-order",
             "keys are in order",
-            edit(&|c| c.swap(0, 1)),
+            edit(|c| c.swap(0, 1)),
         ),
         malformed(
             "claims-key-type",
@@ -573,17 +573,17 @@ fn claims() -> Vec<Case> {
         malformed(
             "exp-missing",
             "every token ends",
-            edit(&|c| drop(c.remove(0))),
+            edit(|c| drop(c.remove(0))),
         ),
         malformed(
             "iat-missing",
             "every token began",
-            edit(&|c| drop(c.remove(1))),
+            edit(|c| drop(c.remove(1))),
         ),
         malformed(
             "url-missing",
             "every token has code",
-            edit(&|c| drop(c.remove(2))),
+            edit(|c| drop(c.remove(2))),
         ),
         malformed(
             "exp-text",
