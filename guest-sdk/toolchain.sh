@@ -5,6 +5,7 @@
 #
 # In this order: $WEBTASK_GUEST_RUSTC; the rustc on PATH, if it has the target; the one that this script made before;
 # `rustup target add`; one made from Debian's packages, for machines that reach package mirrors but not rustup's.
+# With --installed nothing is installed: it prints what is there, or fails.
 # stdout is that one line; everything else goes to stderr. Exit 1, with what to install, if there is no way.
 set -euo pipefail
 
@@ -111,16 +112,23 @@ try_debian() {
 [ -z "${WEBTASK_GUEST_RUSTC:-}" ] || found "$WEBTASK_GUEST_RUSTC"
 if command -v rustc >/dev/null && has_target rustc; then found "$(command -v rustc)"; fi
 if is_made; then found "$made/bin/rustc"; fi
+if [ "${1:-}" = --installed ]; then
+    say "none is installed; run \`make guest-target\` once"
+    exit 1
+fi
 
 # One at a time; whoever waited finds the work done. The lock is that of the open file, so it dies with its holder.
+# Where there is no flock there is no Debian either, and rustup has locks of its own.
 mkdir -p "$cache"
 if command -v flock >/dev/null; then
     exec 9>"$cache/guest-toolchain.lock"
     flock 9
     if is_made; then found "$made/bin/rustc"; fi
 fi
-# Beside its place, so that the last step is a rename.
-work=$(mktemp -d "$cache/making.XXXXXX")
+# Beside its place, so that the last step is a rename; always the same, because paths go into the hashes of crates.
+work=$cache/making
+rm -rf "$work"
+mkdir "$work"
 log=$work/log
 trap 'rm -rf "$work"' EXIT
 

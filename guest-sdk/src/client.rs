@@ -15,8 +15,8 @@ use http::{HeaderValue, header, uri};
 /// # Errors
 /// If no response came. A response of any status is not an error.
 pub async fn send(request: Request) -> Result<Response, SendError> {
-    let (mut head, body) = request.into_parts();
-    let outgoing = OutgoingRequest::new(outgoing::fields(&mut head.headers, &body)?);
+    let (head, body) = request.into_parts();
+    let outgoing = OutgoingRequest::new(outgoing::fields(&head.headers, &body)?);
     let scheme = match head.uri.scheme() {
         Some(scheme) if *scheme == uri::Scheme::HTTP => Scheme::Http,
         Some(scheme) if *scheme != uri::Scheme::HTTPS => Scheme::Other(scheme.as_str().to_owned()),
@@ -86,11 +86,11 @@ async fn request(method: http::Method, url: &str, content_type: Option<&'static 
     *request.method_mut() = method;
     *request.uri_mut() = url.parse().map_err(|_| invalid("not a URL"))?;
     if let Some(content_type) = content_type {
-        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        request.headers_mut().append(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     send(request).await
 }
 
 fn invalid(detail: &'static str) -> SendError {
-    SendError::new(ErrorKind::Request, "", detail)
+    SendError::new(ErrorKind::Request, detail)
 }

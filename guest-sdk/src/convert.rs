@@ -1,6 +1,6 @@
 //! Between the types of `wasi:http` and those of the `http` crate.
 use crate::__bindings::wasi::http::types::{Fields, Method, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, uri};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) fn method_in(method: Method) -> Result<http::Method, http::method::InvalidMethod> {
     Ok(match method {
@@ -32,11 +32,12 @@ pub(crate) fn method_out(method: http::Method) -> Method {
     }
 }
 
-pub(crate) fn scheme_in(scheme: Scheme) -> Option<uri::Scheme> {
+/// `https` if the host does not say: it is what a public caller used.
+pub(crate) fn scheme_in(scheme: Option<&Scheme>) -> &str {
     match scheme {
-        Scheme::Http => Some(uri::Scheme::HTTP),
-        Scheme::Https => Some(uri::Scheme::HTTPS),
-        Scheme::Other(other) => other.parse().ok(),
+        Some(Scheme::Http) => "http",
+        Some(Scheme::Https) | None => "https",
+        Some(Scheme::Other(other)) => other,
     }
 }
 

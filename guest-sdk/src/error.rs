@@ -105,7 +105,7 @@ impl From<Error> for Response {
         };
         *response.status_mut() = error.status;
         let no_store = HeaderValue::from_static("no-store");
-        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+        response.headers_mut().append(header::CACHE_CONTROL, no_store);
         response
     }
 }

@@ -1,7 +1,6 @@
 //! A body that comes in: of the request, or of a response to an outbound request.
-use crate::__bindings::wasi::http::types::{
-    IncomingBody, IncomingRequest, IncomingResponse, http_error_code,
-};
+use crate::__bindings::wasi::http::types::{IncomingBody, IncomingRequest, IncomingResponse};
+use crate::__bindings::wasi::io::error as io;
 use crate::__bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use crate::SendError;
 use crate::executor::wait;
@@ -66,7 +65,7 @@ impl Incoming {
                     self.len = Some(0);
                     return Ok(None);
                 }
-                Err(StreamError::LastOperationFailed(error)) => return Err(self.failed(&error)),
+                Err(StreamError::LastOperationFailed(error)) => return Err(self.failed(error)),
             }
         }
     }
@@ -84,7 +83,7 @@ impl Incoming {
                     out.check_write()?;
                     return match error {
                         StreamError::Closed => Ok(()),
-                        StreamError::LastOperationFailed(error) => Err(self.failed(&error).into()),
+                        StreamError::LastOperationFailed(error) => Err(self.failed(error).into()),
                     };
                 }
             }
@@ -95,11 +94,8 @@ impl Incoming {
         self.len = self.len.map(|len| len.saturating_sub(bytes));
     }
 
-    fn failed(&self, error: &crate::__bindings::wasi::io::error::Error) -> Error {
-        let cause = match http_error_code(error) {
-            Some(code) => SendError::from(code),
-            None => SendError::protocol(error.to_debug_string()),
-        };
+    fn failed(&self, cause: io::Error) -> Error {
+        let cause = SendError::from(cause);
         match self.is_response() {
             true => Error::bad_gateway("").with_source(cause),
             false => Error::bad_request("the request body broke off").with_source(cause),

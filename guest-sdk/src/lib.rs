@@ -72,7 +72,7 @@ pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Response, Error> 
 
 fn typed(media_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().append(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 

@@ -4,7 +4,7 @@ use crate::__bindings::wasi::io::streams::{OutputStream, StreamError};
 use crate::SendError;
 use crate::executor::wait;
 use crate::{Body, Error, body};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 
 /// Why a body was not sent to its end.
 pub(crate) enum Failed {
@@ -30,24 +30,27 @@ impl From<StreamError> for Failed {
 ///
 /// # Errors
 /// Names the header that the host does not let a guest set.
-pub(crate) fn fields(headers: &mut HeaderMap, body: &Body) -> Result<Fields, SendError> {
-    if let Some(len) = body.len()
-        && !headers.contains_key(header::CONTENT_LENGTH)
-    {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
-    }
-    let entry = |(name, value): (&header::HeaderName, &HeaderValue)| {
-        (name.as_str().to_owned(), value.as_bytes().to_vec())
-    };
-    let list: Vec<_> = headers.iter().map(entry).collect();
-    Fields::from_list(&list).map_err(|error| {
-        let refused = |(name, value): &&(String, Vec<u8>)| Fields::new().append(name, value).is_err();
-        let name = list.iter().find(refused).map_or("", |(name, _)| name);
-        match error {
+pub(crate) fn fields(headers: &HeaderMap, body: &Body) -> Result<Fields, SendError> {
+    let fields = Fields::new();
+    let append = |name: &str, value: &[u8]| {
+        fields.append(name, value).map_err(|error| match error {
             HeaderError::Forbidden => SendError::header(name, ": the host does not let a guest set it"),
-            HeaderError::InvalidSyntax | HeaderError::Immutable => SendError::header(name, ": not a valid name or value"),
+            HeaderError::InvalidSyntax | HeaderError::Immutable => {
+                SendError::header(name, ": not a valid name or value")
+            }
+        })
+    };
+    let mut len = body.len();
+    for (name, value) in headers {
+        if *name == header::CONTENT_LENGTH {
+            len = None;
         }
-    })
+        append(name.as_str(), value.as_bytes())?;
+    }
+    if let Some(len) = len {
+        append(header::CONTENT_LENGTH.as_str(), len.to_string().as_bytes())?;
+    }
+    Ok(fields)
 }
 
 /// Sends `body` and ends `out` as well as the body ended: a part is never ended like the whole.
@@ -63,7 +66,9 @@ pub(crate) async fn send(body: Body, out: OutgoingBody) -> Result<(), Error> {
             Err(Failed::Body(error)) => return Err(error),
         }
     }
-    OutgoingBody::finish(out, None).map_err(|code| SendError::from(code).into())
+    // What the code says is not worth the kilobytes that reading it costs every component.
+    let wrong = "the host refused the end of the body: is `content-length` right?";
+    OutgoingBody::finish(out, None).map_err(|_| SendError::protocol(wrong).into())
 }
 
 async fn write(mut body: Body, out: &OutputStream) -> Result<(), Failed> {

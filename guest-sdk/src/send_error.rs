@@ -1,5 +1,6 @@
 //! `SendError`: why an outbound request, or the reading of a body, failed.
-use crate::__bindings::wasi::http::types::ErrorCode;
+use crate::__bindings::wasi::http::types::{ErrorCode, http_error_code};
+use crate::__bindings::wasi::io::error as io;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -32,45 +33,63 @@ pub enum ErrorKind {
 }
 
 /// Why there is no response, or why a body broke off.
-#[derive(Clone)]
-pub struct SendError {
+pub struct SendError(Cause);
+
+enum Cause {
+    Known(Known),
+    /// While a body was read. The host tells the code if asked, and only who asks pays for it.
+    Io(io::Error),
+}
+
+struct Known {
     kind: ErrorKind,
     code: &'static str,
     detail: Cow<'static, str>,
 }
 
 impl SendError {
-    pub(crate) fn new(kind: ErrorKind, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, code, detail: detail.into() }
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Cause::Known(Known { kind, code: "", detail: detail.into() }))
     }
 
-    pub(crate) fn protocol(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorKind::Protocol, "", detail)
+    pub(crate) fn protocol(detail: &'static str) -> Self {
+        Self::new(ErrorKind::Protocol, detail)
     }
 
     pub(crate) fn header(name: &str, fault: &str) -> Self {
-        Self::new(ErrorKind::Header, "", ["header ", name, fault].concat())
+        Self::new(ErrorKind::Header, ["header ", name, fault].concat())
     }
 
     /// What kind of failure it was.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        match &self.0 {
+            Cause::Known(known) => known.kind,
+            Cause::Io(error) => http_error_code(error).map_or(ErrorKind::Other, |code| known(code).kind),
+        }
     }
 
     /// The name of the `error-code` in `wasi:http/types`, or nothing if the failure has none.
     pub fn code(&self) -> &'static str {
-        self.code
+        match &self.0 {
+            Cause::Known(known) => known.code,
+            Cause::Io(error) => http_error_code(error).map_or("", |code| known(code).code),
+        }
     }
 }
 
 /// For logs: the code, and the detail if there is one.
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let between = if self.code.is_empty() || self.detail.is_empty() { "" } else { ": " };
-        for part in [self.code, between, &self.detail] {
-            f.write_str(part)?;
+        match &self.0 {
+            Cause::Known(known) => {
+                let empty = known.code.is_empty() || known.detail.is_empty();
+                for part in [known.code, if empty { "" } else { ": " }, &known.detail] {
+                    f.write_str(part)?;
+                }
+                Ok(())
+            }
+            Cause::Io(error) => f.write_str(&error.to_debug_string()),
         }
-        Ok(())
     }
 }
 
@@ -82,8 +101,19 @@ impl fmt::Debug for SendError {
 
 impl std::error::Error for SendError {}
 
+impl From<io::Error> for SendError {
+    fn from(error: io::Error) -> Self {
+        Self(Cause::Io(error))
+    }
+}
+
 impl From<ErrorCode> for SendError {
     fn from(code: ErrorCode) -> Self {
+        Self(Cause::Known(known(code)))
+    }
+}
+
+fn known(code: ErrorCode) -> Known {
         use ErrorKind::*;
         let mut detail = Cow::Borrowed("");
         let (kind, code) = match code {
@@ -142,6 +172,5 @@ impl From<ErrorCode> for SendError {
                 (Other, "internal-error")
             }
         };
-        Self { kind, code, detail }
-    }
+        Known { kind, code, detail }
 }

@@ -1,9 +1,8 @@
 //! The one export: a WASI request in, the handler, a WASI response out.
-use crate::__bindings::wasi::http::types::{
-    ErrorCode, IncomingRequest, OutgoingResponse, ResponseOutparam,
-};
+use crate::__bindings::wasi::http::types::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam};
 use crate::incoming::{Incoming, Source};
 use crate::{Body, Error, Request, Response, body, convert, executor, outgoing};
+use bytes::Bytes;
 use http::Uri;
 
 /// Runs one invocation of `handler`. What `#[webtask::main]` exports.
@@ -30,8 +29,11 @@ where
 
 fn accept(incoming: IncomingRequest) -> Result<Request, Error> {
     let mut request = Request::default();
-    *request.method_mut() = convert::method_in(incoming.method())?;
-    *request.uri_mut() = uri(&incoming)?;
+    let (Ok(method), Ok(uri)) = (convert::method_in(incoming.method()), uri(&incoming)) else {
+        return Err(Error::bad_request("not a method or URL that this webtask can read"));
+    };
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
     *request.headers_mut() = convert::headers_in(incoming.headers());
     let body = Incoming::new(Source::Request(incoming), request.headers());
     *request.body_mut() = Body(body::Kind::Incoming(body));
@@ -39,37 +41,33 @@ fn accept(incoming: IncomingRequest) -> Result<Request, Error> {
 }
 
 /// The whole URL if the host knows it, else the path.
-fn uri(incoming: &IncomingRequest) -> Result<Uri, http::Error> {
-    let path = incoming.path_with_query().unwrap_or_else(|| "/".to_owned());
-    let mut uri = Uri::builder().path_and_query(path);
-    if let Some(authority) = incoming.authority() {
-        let scheme = incoming.scheme().and_then(convert::scheme_in);
-        uri = uri.authority(authority).scheme(scheme.unwrap_or(http::uri::Scheme::HTTPS));
-    }
-    uri.build()
+fn uri(incoming: &IncomingRequest) -> Result<Uri, http::uri::InvalidUri> {
+    let path = incoming.path_with_query();
+    let path = path.as_deref().unwrap_or("/");
+    let whole = match incoming.authority() {
+        Some(authority) => {
+            let scheme = incoming.scheme();
+            [convert::scheme_in(scheme.as_ref()), "://", &authority, path].concat()
+        }
+        None => path.to_owned(),
+    };
+    Uri::from_maybe_shared(Bytes::from(whole))
 }
 
 async fn respond(response: Response, out: ResponseOutparam) -> Result<(), Error> {
     let (mut head, mut body) = response.into_parts();
-    let fields = match outgoing::fields(&mut head.headers, &body) {
-        Ok(fields) => fields,
-        // The author's mistake, or that of what the author passes on: say which header it was, in the log.
-        Err(refused) => {
-            Error::from(refused).log();
-            body = Body::empty();
-            head.status = http::StatusCode::INTERNAL_SERVER_ERROR;
-            outgoing::fields(&mut http::HeaderMap::new(), &body)?
-        }
-    };
+    let fields = outgoing::fields(&head.headers, &body).unwrap_or_else(|refused| {
+        // The author's mistake, or that of what the author passes on: the log says which header it was.
+        Error::from(refused).log();
+        head.status = http::StatusCode::INTERNAL_SERVER_ERROR;
+        body = Body::empty();
+        Fields::new()
+    });
     let response = OutgoingResponse::new(fields);
-    let to = match (response.set_status_code(head.status.as_u16()), response.body()) {
-        (Ok(()), Ok(to)) => to,
-        _ => {
-            let code = ErrorCode::InternalError(Some("the host refuses this status".to_owned()));
-            ResponseOutparam::set(out, Err(code));
-            return Ok(());
-        }
-    };
-    ResponseOutparam::set(out, Ok(response));
-    outgoing::send(body, to).await
+    // Both can fail only for a host that breaks WASI: then there is no response, and that is its to answer.
+    if let (Ok(()), Ok(to)) = (response.set_status_code(head.status.as_u16()), response.body()) {
+        ResponseOutparam::set(out, Ok(response));
+        outgoing::send(body, to).await?;
+    }
+    Ok(())
 }
