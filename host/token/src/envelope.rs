@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -37,9 +37,9 @@ impl Keyring {
             .encrypt_in_place(&nonce, head.as_bytes(), &mut *buffer)
             .map_err(|_| SealError::TooLong)?;
         let sealed = [nonce.as_slice(), buffer.as_slice()].concat();
-        let link = format!("{head}.{}", Base64UrlUnpadded::encode_string(&sealed));
+        let link = format!("{head}.{}", BASE64URL_NOPAD.encode(&sealed));
         let tail = mac(key.chain.as_slice(), &link).finalize().into_bytes();
-        let token = format!("{link}.{}", Base64UrlUnpadded::encode_string(&tail));
+        let token = format!("{link}.{}", BASE64URL_NOPAD.encode(&tail));
         if token.len() > MAX_TOKEN_LEN {
             Err(SealError::TooLong)
         } else {
@@ -233,6 +233,7 @@ fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
 
 /// Decodes base64url without padding. There is one text for any bytes: trailing bits are zero.
 fn unbase64(text: &str) -> Result<Vec<u8>, Error> {
-    Base64UrlUnpadded::decode_vec(text)
+    BASE64URL_NOPAD
+        .decode(text.as_bytes())
         .map_err(|_| Error::Malformed("a part is not canonical base64url"))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use base64ct::{Base64, Encoding};
+use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
 use crate::{ParseError, Secret};
@@ -27,7 +27,7 @@ impl Format {
         Secret::new(match self {
             Self::Basic { user } => {
                 let pair = Zeroizing::new(format!("{user}:{}", value.expose()));
-                let encoded = Zeroizing::new(Base64::encode_string(pair.as_bytes()));
+                let encoded = Zeroizing::new(BASE64.encode(pair.as_bytes()));
                 format!("Basic {}", *encoded)
             }
             Self::Template(template) => template.replacen("{}", value.expose(), 1),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use data_encoding::BASE64URL_NOPAD;
 use hkdf::Hkdf;
 use serde::Deserialize;
 use sha2::Sha256;
@@ -62,11 +62,14 @@ impl Keyring {
             if keys.iter().any(|key| key.kid == kid) {
                 return Err(KeyringError::Duplicate(place));
             }
-            let mut root = Zeroizing::new([0; 32]);
-            match Base64UrlUnpadded::decode(entry.root.as_bytes(), root.as_mut_slice()) {
-                Ok(bytes) if bytes.len() == 32 => keys.push(Key::new(kid, root, entry.created)),
-                _ => return Err(KeyringError::Root(place)),
-            }
+            let bytes = BASE64URL_NOPAD
+                .decode(entry.root.as_bytes())
+                .map(Zeroizing::new);
+            let root = bytes
+                .ok()
+                .and_then(|bytes| bytes.as_slice().try_into().ok());
+            let root = Zeroizing::new(root.ok_or(KeyringError::Root(place))?);
+            keys.push(Key::new(kid, root, entry.created));
         }
         let sealing = keys
             .iter()
@@ -81,7 +84,7 @@ impl Keyring {
         let mut text = Zeroizing::new(String::with_capacity(128 * (self.keys.len() + 1)));
         text.push_str(&format!("seal = \"{}\"\n", self.sealing_kid()));
         for key in &self.keys {
-            let root = Zeroizing::new(Base64UrlUnpadded::encode_string(key.root.as_slice()));
+            let root = Zeroizing::new(BASE64URL_NOPAD.encode(key.root.as_slice()));
             text.push_str(&format!("\n[[key]]\nkid = \"{}\"\nroot = \"", key.kid));
             text.push_str(&root);
             text.push_str("\"\n");

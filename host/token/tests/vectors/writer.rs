@@ -1,6 +1,5 @@
 //! A token writer that obeys: it writes wrong tokens as readily as right ones.
 
-use base64ct::{Base64UrlUnpadded, Encoding};
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
@@ -13,7 +12,7 @@ pub(crate) fn root() -> [u8; 32] {
 }
 
 pub(crate) fn base64(bytes: &[u8]) -> String {
-    Base64UrlUnpadded::encode_string(bytes)
+    data_encoding::BASE64URL_NOPAD.encode(bytes)
 }
 
 fn derive(info: &str) -> [u8; 32] {
