@@ -107,6 +107,7 @@ impl Host {
         let mut record = Record::new(self.ids.next(), request.method());
         let request_id = record.request_id.clone();
         let is_head = request.method() == Method::HEAD;
+        let in_path = request.uri().path().starts_with("/t/");
         let (mut response, source) = match self.answer(request, &mut record).await {
             Ok(Answer {
                 mut response,
@@ -135,6 +136,13 @@ impl Host {
         headers.insert(SOURCE, HeaderValue::from_static(source));
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             headers.insert(REQUEST_ID, id);
+        }
+        if in_path {
+            // The URL is a credential: no link out of the answer may carry it along.
+            headers.insert(
+                header::REFERRER_POLICY,
+                HeaderValue::from_static("no-referrer"),
+            );
         }
         response
     }

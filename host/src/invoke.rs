@@ -123,7 +123,12 @@ impl Webtask {
                 }
             }
             match Pin::new(&mut head).poll(cx) {
-                Poll::Ready(Ok(Ok(response))) => Poll::Ready(Ok(response)),
+                // A run that failed before anything was sent is better told by an error than by half an
+                // answer.
+                Poll::Ready(Ok(Ok(response))) => Poll::Ready(match &ended {
+                    Some(Err(error)) => Err(error.clone()),
+                    _ => Ok(response),
+                }),
                 Poll::Ready(Ok(Err(code))) => {
                     Poll::Ready(Err(Arc::new(InvokeError::Guest(text_of(&code)))))
                 }

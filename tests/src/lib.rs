@@ -1,1 +1,13 @@
-//! Test support.
+//! A real host on a real socket, origins to call, and what the host logged.
+
+mod client;
+mod host;
+mod logs;
+mod origin;
+
+pub use client::{Reply, exchange, get, get_path};
+pub use host::{Builder, TestHost, claims_for, now};
+pub use logs::{lines_of, wait_for_line};
+pub use origin::Origin;
+
+include!(concat!(env!("OUT_DIR"), "/components.rs"));

@@ -1,0 +1,173 @@
+//! The examples do what their own comments say, against stand-ins for the services they call.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use webtask_tests::{Origin, Reply, TestHost, claims_for, examples};
+use webtask_token::{Secret, SecretClaim};
+
+const KEY: &str = "sk_test_51H8xvU2eZvKYlo2C";
+
+fn secret(value: &str) -> SecretClaim {
+    SecretClaim {
+        value: Secret::new(value.to_owned()),
+        slots: Vec::new(),
+    }
+}
+
+fn reply(status: u16, body: &'static str) -> Response<Bytes> {
+    let reply = Response::builder()
+        .status(status)
+        .header("content-type", "application/json");
+    reply
+        .body(Bytes::from_static(body.as_bytes()))
+        .expect("a response")
+}
+
+async fn post(host: &TestHost, token: &str, fields: &[(&str, &str)], body: &str) -> Reply {
+    let mut request = Request::post("/run").header("webtask-token", token);
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    host.send(
+        request
+            .body(Full::new(Bytes::from(body.to_owned())))
+            .expect("a request"),
+    )
+    .await
+}
+
+/// As the payment API documents it: bearer key, form fields, 402 for a declined card.
+async fn payments() -> Origin {
+    Origin::start(|seen| {
+        let body = String::from_utf8_lossy(&seen.body);
+        if seen.headers.get("authorization").is_none_or(|key| key != format!("Bearer {KEY}").as_str()) {
+            return reply(401, r#"{"error":{"type":"invalid_request_error","message":"Invalid API Key provided"}}"#);
+        }
+        if seen.path != "/v1/charges" || seen.headers["content-type"] != "application/x-www-form-urlencoded" {
+            return reply(404, r#"{"error":{"message":"Unrecognized request URL"}}"#);
+        }
+        if body.contains("source=tok_chargeDeclined") {
+            return reply(402, r#"{"error":{"type":"card_error","code":"card_declined","message":"Your card was declined."}}"#);
+        }
+        assert!(body.contains("amount=1999") && body.contains("currency=eur") && body.contains("source=tok_visa"), "{body}");
+        reply(200, r#"{"id":"ch_1","object":"charge","amount":1999,"currency":"eur","status":"succeeded"}"#)
+    })
+    .await
+}
+
+fn charge_token(host: &TestHost, api: &Origin, key: &str) -> String {
+    let mut claims = claims_for(examples::CHARGE);
+    claims.secrets.insert("api-key".into(), secret(key));
+    claims.params.insert("api".into(), api.url(""));
+    claims.out = vec![
+        format!("POST {}", api.url("/v1/charges"))
+            .parse()
+            .expect("a grant"),
+    ];
+    host.seal(&claims)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn charge_pays_and_reveals_nothing() {
+    let api = payments().await;
+    let host = TestHost::builder().loopback().start().await;
+    let token = charge_token(&host, &api, KEY);
+    let paid = post(
+        &host,
+        &token,
+        &[],
+        r#"{"amount":1999,"currency":"eur","card":"tok_visa"}"#,
+    )
+    .await;
+    assert_eq!(paid.status, 200, "{paid:?}");
+    assert_eq!(
+        (&paid.json()["id"], &paid.json()["amount"]),
+        (&"ch_1".into(), &1999.into())
+    );
+    let declined = post(
+        &host,
+        &token,
+        &[],
+        r#"{"amount":1999,"currency":"eur","card":"tok_chargeDeclined"}"#,
+    )
+    .await;
+    assert_eq!(declined.status, 402, "{declined:?}");
+    let before = api.seen().len();
+    for bad in [
+        "",
+        "{}",
+        "[]",
+        r#"{"amount":-1,"currency":"eur","card":"tok_visa"}"#,
+        r#"{"amount":1999,"currency":"eur"}"#,
+        r#"{"amount":1999,"currency":"euro!","card":"x"}"#,
+    ] {
+        let refused = post(&host, &token, &[], bad).await;
+        assert_eq!(refused.status, 400, "{bad}: {refused:?}");
+    }
+    assert_eq!(
+        api.seen().len(),
+        before,
+        "what is not valid never reaches the API"
+    );
+    let wrong = post(
+        &host,
+        &charge_token(&host, &api, "sk_wrong"),
+        &[],
+        r#"{"amount":1999,"currency":"eur","card":"tok_visa"}"#,
+    )
+    .await;
+    assert!(wrong.status.is_server_error(), "{wrong:?}");
+    for answer in [paid, declined, wrong] {
+        assert!(!answer.text().contains("sk_"), "{}", answer.text());
+    }
+    assert_eq!(webtask_tests::lines_of(KEY), Vec::<String>::new());
+}
+
+/// The example of GitHub's documentation: this secret and body have this signature.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhook_takes_what_is_signed_and_nothing_else() {
+    const BODY: &str = "Hello, World!";
+    const SIGNATURE: &str =
+        "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let host = TestHost::start().await;
+    let mut claims = claims_for(examples::WEBHOOK);
+    claims.secrets.insert(
+        "webhook-secret".into(),
+        secret("It's a Secret to Everybody"),
+    );
+    let token = host.seal(&claims);
+    let signed = post(
+        &host,
+        &token,
+        &[
+            ("x-hub-signature-256", SIGNATURE),
+            ("x-github-event", "ping"),
+        ],
+        BODY,
+    )
+    .await;
+    // The signature holds; the text is no JSON, which is another matter than 401.
+    assert_ne!(signed.status, 401, "{signed:?}");
+    for (signature, body) in [
+        (SIGNATURE, "Hello, World?"),
+        ("sha256=00", BODY),
+        ("", BODY),
+        ("sha1=757107ea", BODY),
+        (&SIGNATURE[..70], BODY),
+    ] {
+        let refused = post(
+            &host,
+            &token,
+            &[
+                ("x-hub-signature-256", signature),
+                ("x-github-event", "ping"),
+            ],
+            body,
+        )
+        .await;
+        assert_eq!(refused.status, 401, "{signature:?} {body:?}: {refused:?}");
+    }
+    let unsigned = post(&host, &token, &[("x-github-event", "ping")], BODY).await;
+    assert_eq!(unsigned.status, 401, "{unsigned:?}");
+}

@@ -1,0 +1,136 @@
+//! What the structure promises: one error mapping, one table, guests that are all used.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn only_the_error_mapping_names_a_status() {
+    let mut files = Vec::new();
+    rust_files(&root().join("host/src"), &mut files);
+    for file in files {
+        let named = fs::read_to_string(&file)
+            .expect("a file")
+            .contains("StatusCode");
+        assert!(
+            !named || file.ends_with("error.rs"),
+            "{} names StatusCode",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn the_library_knows_neither_clap_nor_anyhow() {
+    let mut files = Vec::new();
+    rust_files(&root().join("host/src"), &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a file");
+        let shell =
+            file.ends_with("main.rs") || file.parent().is_some_and(|dir| dir.ends_with("cli"));
+        for name in ["clap::", "anyhow::", "tracing_subscriber::"] {
+            assert!(
+                shell || !text.contains(name),
+                "{} uses {name}",
+                file.display()
+            );
+        }
+    }
+}
+
+/// README.md shows each code with the status and blame that the host answers with.
+#[test]
+fn the_error_table_of_the_readme_is_the_one_of_the_code() {
+    let rows =
+        |found: &mut BTreeMap<String, (String, String)>, code: &str, status: &str, blame: &str| {
+            found.insert(code.to_owned(), (status.to_owned(), blame.to_lowercase()));
+        };
+    let mut in_code = BTreeMap::new();
+    let source: String = read("host/src/error.rs")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    for row in source
+        .split("Row( StatusCode::")
+        .skip(1)
+        .chain(source.split("Row(StatusCode::").skip(1))
+    {
+        let mut fields = row.split(',').map(str::trim);
+        let (Some(status), Some(code), Some(blame)) = (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        rows(
+            &mut in_code,
+            code.trim_matches('"'),
+            status_of(status),
+            blame,
+        );
+    }
+    let mut in_readme = BTreeMap::new();
+    for line in read("README.md").lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        if let ["", code, status, blame, ..] = cells[..] {
+            if code.starts_with('`') && status.parse::<u16>().is_ok() {
+                rows(&mut in_readme, code.trim_matches('`'), status, blame);
+            }
+        }
+    }
+    assert!(in_code.len() > 15, "{in_code:?}");
+    assert_eq!(in_code, in_readme);
+}
+
+fn status_of(name: &str) -> &'static str {
+    match name {
+        "BAD_GATEWAY" => "502",
+        "BAD_REQUEST" => "400",
+        "FORBIDDEN" => "403",
+        "GATEWAY_TIMEOUT" => "504",
+        "INTERNAL_SERVER_ERROR" => "500",
+        "NOT_FOUND" => "404",
+        "PAYLOAD_TOO_LARGE" => "413",
+        "SERVICE_UNAVAILABLE" => "503",
+        "TOO_MANY_REQUESTS" => "429",
+        "UNAUTHORIZED" => "401",
+        other => panic!("the test does not know StatusCode::{other}"),
+    }
+}
+
+/// A guest that no test runs is no test.
+#[test]
+fn every_guest_is_used() {
+    let mut files = Vec::new();
+    rust_files(&root().join("tests/all"), &mut files);
+    let tests: String = files
+        .iter()
+        .map(|file| fs::read_to_string(file).expect("a file"))
+        .collect();
+    for (name, _) in webtask_tests::ALL {
+        let constant = format!("::{}", name.to_uppercase().replace('-', "_"));
+        assert!(
+            tests.contains(&constant) || tests.contains(&format!("{name:?}")),
+            "no test uses {name}"
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! Secrets: each token's own, and nobody else's.
+
+use std::sync::Arc;
+
+use webtask_tests::{TestHost, guests, wait_for_line};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_reads_the_secrets_of_its_token_and_no_others() {
+    let host = TestHost::start().await;
+    let token = host.token_with_secrets(guests::SECRETS, &[("hello", "world"), ("second", "2")]);
+    let reply = host.get(&token, "/?get=hello,other").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let text = reply.text();
+    assert!(
+        text.contains("world") && text.contains("hello") && text.contains("second"),
+        "{text}"
+    );
+    assert!(text.to_lowercase().contains("not"), "{text}");
+    wait_for_line(reply.request_id(), "--secret other=VALUE").await;
+    let without = host.get(&host.token(guests::SECRETS), "/?get=hello").await;
+    assert!(!without.text().contains("world"), "{}", without.text());
+}
+
+/// One component, two tokens, a thousand calls of each, interleaved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_tokens_for_one_component_never_mix() {
+    const CALLS: usize = 1_000;
+    const AT_ONCE: usize = 8;
+    let host = Arc::new(TestHost::start().await);
+    let tokens = ["first", "second"].map(|value| {
+        (
+            value,
+            host.token_with_secrets(guests::SECRETS, &[("mine", value)]),
+        )
+    });
+    let tokens = Arc::new(tokens);
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..AT_ONCE {
+        let (host, tokens) = (host.clone(), tokens.clone());
+        callers.spawn(async move {
+            for call in 0..2 * CALLS / AT_ONCE {
+                let (mine, token) = &tokens[(caller + call) % 2];
+                let other = if *mine == "first" { "second" } else { "first" };
+                let reply = host.get(token, "/?get=mine").await;
+                assert_eq!(reply.status, 200, "{reply:?}");
+                assert!(
+                    reply.text().contains(mine) && !reply.text().contains(other),
+                    "{}",
+                    reply.text()
+                );
+            }
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller.expect("no caller failed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_in_no_line_of_the_log() {
+    let host = TestHost::start().await;
+    let token = host.token_with_secrets(guests::SECRETS, &[("canary", "c4n4ry-v4lu3")]);
+    let reply = host.get(&token, "/?get=canary").await;
+    assert!(reply.text().contains("c4n4ry-v4lu3"));
+    wait_for_line(reply.request_id(), "webtask::access").await;
+    assert_eq!(
+        webtask_tests::lines_of("c4n4ry-v4lu3"),
+        Vec::<String>::new()
+    );
+    assert_eq!(webtask_tests::lines_of(&token), Vec::<String>::new());
+}

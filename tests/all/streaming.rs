@@ -1,0 +1,142 @@
+//! Bodies that flow: both ways, piece by piece, and what ends when the caller leaves.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Empty, Full};
+use webtask_tests::{TestHost, exchange, guests, wait_for_line};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_echo_of_eight_megabytes_comes_back_whole() {
+    let host = TestHost::start().await;
+    let sent: Bytes = (0..8 << 20)
+        .map(|n: u32| (n % 251) as u8)
+        .collect::<Vec<u8>>()
+        .into();
+    let request = Request::post("/run")
+        .header("webtask-token", host.token(guests::ECHO))
+        .body(Full::new(sent.clone()));
+    let reply = host.send(request.expect("a request")).await;
+    assert!(
+        reply.status == 200 && reply.whole,
+        "{} whole={}",
+        reply.status,
+        reply.whole
+    );
+    assert!(
+        reply.body == sent,
+        "{} of {} bytes",
+        reply.body.len(),
+        sent.len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_arrive_one_by_one() {
+    let host = TestHost::start().await;
+    let token = host.token(guests::SLOWBODY);
+    let request = Request::get("/run/?n=4&ms=150")
+        .header("host", "x")
+        .header("webtask-token", token);
+    let started = Instant::now();
+    let mut body = exchange(
+        host.address,
+        request.body(Empty::<Bytes>::new()).expect("a request"),
+    )
+    .await
+    .into_body();
+    let mut arrived = Vec::new();
+    while let Some(frame) = body.frame().await {
+        frame.expect("a whole body");
+        arrived.push(started.elapsed());
+    }
+    assert!(arrived.len() >= 4, "{arrived:?}");
+    let spread = arrived[arrived.len() - 1] - arrived[0];
+    assert!(
+        spread >= Duration::from_millis(300),
+        "held back and sent at once: {arrived:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_may_come_before_the_request_is_read() {
+    let host = TestHost::start().await;
+    let request = Request::post("/run")
+        .header("webtask-token", host.token(guests::EARLY))
+        .body(Full::new(Bytes::from(vec![b'x'; 4 << 20])));
+    let reply = host.send(request.expect("a request")).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+/// The caller leaves: the invocation ends and its place is free again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_leaves_ends_the_invocation() {
+    let host = TestHost::builder()
+        .limits(|limits| limits.invocations = 1)
+        .start()
+        .await;
+    let (park, slow) = (host.token(guests::PARK), host.token(guests::SLOWBODY));
+    for token in [&park, &slow] {
+        let request = Request::get("/run/?n=1000&ms=50")
+            .header("host", "x")
+            .header("webtask-token", token);
+        let leaving = exchange(
+            host.address,
+            request.body(Empty::<Bytes>::new()).expect("a request"),
+        );
+        // Long enough to begin, far shorter than the deadline of five seconds.
+        let _ = tokio::time::timeout(Duration::from_millis(300), async {
+            let _body = leaving.await.into_body();
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let left = Instant::now();
+        loop {
+            let reply = host
+                .get(&host.token(webtask_tests::examples::HELLO), "")
+                .await;
+            if reply.status == 200 {
+                break;
+            }
+            assert_eq!(reply.code(), "overloaded");
+            assert!(
+                left.elapsed() < Duration::from_secs(2),
+                "the place is still taken"
+            );
+        }
+    }
+    wait_for_line("caller-left", "webtask::access").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_serves_one_request_after_another() {
+    use hyper_util::rt::TokioIo;
+    let host = TestHost::start().await;
+    let token = host.token(guests::ECHO);
+    let stream = tokio::net::TcpStream::connect(host.address)
+        .await
+        .expect("the host listens");
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .expect("a connection");
+    tokio::spawn(connection);
+    for n in 0..20 {
+        let text = format!("request {n}");
+        let request = Request::post("/run")
+            .header("host", "x")
+            .header("webtask-token", &token)
+            .body(Full::new(Bytes::from(text.clone())));
+        let reply = sender
+            .send_request(request.expect("a request"))
+            .await
+            .expect("an answer");
+        let body = reply
+            .into_body()
+            .collect()
+            .await
+            .expect("a whole body")
+            .to_bytes();
+        assert_eq!(body, text.as_bytes());
+    }
+}

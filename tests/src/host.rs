@@ -1,0 +1,189 @@
+//! A host in this process, on a port of its own.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::Body;
+use sha2::{Digest as _, Sha256};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use webtask_host::{CodePrefix, Config, Host, Limits, serve};
+use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
+
+use crate::{BUILT, Reply, client};
+
+/// A running host, stopped when dropped.
+pub struct TestHost {
+    /// Where it listens.
+    pub address: SocketAddr,
+    keyring: Keyring,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+}
+
+/// What the host is made of.
+pub struct Builder {
+    limits: Limits,
+    code: Vec<CodePrefix>,
+    private: Vec<&'static str>,
+}
+
+impl Builder {
+    /// Changes limits.
+    #[must_use]
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// Allows code from one more prefix.
+    #[must_use]
+    pub fn code(mut self, prefix: &str) -> Self {
+        self.code.push(prefix.parse().expect("a valid prefix"));
+        self
+    }
+
+    /// Opens loopback to grants that name it.
+    #[must_use]
+    pub fn loopback(mut self) -> Self {
+        self.private = vec!["127.0.0.0/8"];
+        self
+    }
+
+    /// Starts the host.
+    pub async fn start(self) -> TestHost {
+        crate::logs::capture();
+        let keyring = Keyring::generate(None);
+        let again = Keyring::from_toml(&keyring.to_toml()).expect("its own text");
+        let private = self
+            .private
+            .iter()
+            .map(|range| range.parse().expect("a range"))
+            .collect();
+        let config = Config {
+            keyring: again,
+            limits: self.limits,
+            code: self.code,
+            private,
+        };
+        let host = Arc::new(Host::new(config).expect("a host starts"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(serve(
+            listener,
+            host,
+            async { drop(stopped.await) },
+            Duration::from_secs(10),
+        ));
+        TestHost {
+            address,
+            keyring,
+            stop: Some(stop),
+            served,
+        }
+    }
+}
+
+impl TestHost {
+    /// A host that allows the guests and examples of this repository.
+    pub fn builder() -> Builder {
+        let mut limits = Limits::default();
+        // Many hosts share this process: each takes address space for its pool.
+        limits.invocations = 64;
+        limits.wall = Duration::from_secs(5);
+        Builder {
+            limits,
+            code: vec![BUILT.parse().expect("the guests are built")],
+            private: Vec::new(),
+        }
+    }
+
+    /// A host with the defaults of the tests.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Seals `claims` for this host.
+    pub fn seal(&self, claims: &Claims) -> String {
+        self.keyring.seal(claims).expect("valid claims")
+    }
+
+    /// A token for the component at `wasm` that grants nothing.
+    pub fn token(&self, wasm: &str) -> String {
+        self.seal(&claims_for(wasm))
+    }
+
+    /// A token for `wasm` with secrets.
+    pub fn token_with_secrets(&self, wasm: &str, secrets: &[(&str, &str)]) -> String {
+        let mut claims = claims_for(wasm);
+        for (name, value) in secrets {
+            let secret = SecretClaim {
+                value: Secret::new((*value).to_owned()),
+                slots: Vec::new(),
+            };
+            claims.secrets.insert((*name).to_owned(), secret);
+        }
+        self.seal(&claims)
+    }
+
+    /// A token for `wasm` with outbound grants.
+    pub fn token_with_grants(&self, wasm: &str, grants: &[&str]) -> String {
+        let mut claims = claims_for(wasm);
+        claims.out = grants
+            .iter()
+            .map(|grant| grant.parse::<Grant>().expect("a valid grant"))
+            .collect();
+        self.seal(&claims)
+    }
+
+    /// `GET /run{path}` with `token`.
+    pub async fn get(&self, token: &str, path: &str) -> Reply {
+        client::get(self.address, token, &format!("/run{path}")).await
+    }
+
+    /// Sends any request.
+    pub async fn send<B>(&self, mut request: Request<B>) -> Reply
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + 'static,
+    {
+        let host = self.address.to_string().parse().expect("an authority");
+        request.headers_mut().entry("host").or_insert(host);
+        client::send(self.address, request).await
+    }
+
+    /// Stops as on SIGTERM and waits until what ran has finished.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        (&mut self.served).await.expect("the server ends well");
+    }
+}
+
+impl Drop for TestHost {
+    fn drop(&mut self) {
+        self.served.abort();
+    }
+}
+
+/// Claims for the component at `wasm`, pinned to its digest, that grant nothing.
+pub fn claims_for(wasm: &str) -> Claims {
+    let code = std::fs::read(wasm).expect("the component is built");
+    let mut claims = Claims::new(format!("file://{}", Path::new(wasm).display()), now());
+    claims.sha256 = Some(Sha256::digest(&code).into());
+    claims
+}
+
+/// Unix seconds.
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs()
+}
