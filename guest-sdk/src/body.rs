@@ -32,9 +32,11 @@ pub(crate) enum Kind {
     Stream(Stream),
 }
 
+type Producer = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+
 pub(crate) struct Stream {
     /// Runs only while somebody wants the next piece: this is the back-pressure.
-    producer: Option<Pin<Box<dyn Future<Output = Result<(), Error>>>>>,
+    producer: Option<Producer>,
     slot: Rc<RefCell<Slot>>,
 }
 
@@ -71,7 +73,10 @@ impl Body {
         let slot = Rc::<RefCell<Slot>>::default();
         let mut writer = Writer(Rc::clone(&slot));
         let producer = Box::pin(async move { write(&mut writer).await });
-        Self(Kind::Stream(Stream { producer: Some(producer), slot }))
+        Self(Kind::Stream(Stream {
+            producer: Some(producer),
+            slot,
+        }))
     }
 
     /// The number of bytes still to come, if it is known.
@@ -257,12 +262,69 @@ impl From<()> for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Body")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Writer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::block_on;
+
+    #[test]
+    fn a_stream_is_read_piece_by_piece_and_no_faster() {
+        let written = Rc::new(RefCell::new(0));
+        let count = Rc::clone(&written);
+        let mut body = Body::stream(async move |writer| {
+            for piece in ["a", "", "b", "c"] {
+                writer.write(piece).await;
+                *count.borrow_mut() += 1;
+            }
+            Ok(())
+        });
+        assert_eq!(body.len(), None);
+        let first = block_on(body.chunk());
+        assert_eq!(first.ok().flatten().as_deref(), Some(&b"a"[..]));
+        assert_eq!(
+            *written.borrow(),
+            0,
+            "the second piece is not made before the first is taken"
+        );
+        assert_eq!(block_on(body.bytes()).ok().as_deref(), Some(&b"bc"[..]));
+        assert_eq!(*written.borrow(), 4);
+    }
+
+    #[test]
+    fn a_stream_that_fails_does_not_end_well() {
+        let body = Body::stream(async |writer| {
+            writer.write("half of ").await;
+            Err(Error::bad_gateway(""))
+        });
+        assert!(block_on(body.bytes()).is_err());
+    }
+
+    #[test]
+    fn the_maximum_is_allowed_and_one_more_is_not() {
+        assert!(block_on(Body::from("four").bytes_up_to(4)).is_ok());
+        let error = block_on(Body::from("fives").bytes_up_to(4)).err();
+        assert_eq!(error.map(|error| error.status().as_u16()), Some(413));
+    }
+
+    #[test]
+    #[cfg(feature = "json")]
+    fn json_goes_both_ways_and_says_what_is_wrong() {
+        let body = Body::from_json(&[1, 2]).unwrap_or_default();
+        assert_eq!(block_on(body.json::<Vec<u8>>()).ok(), Some(vec![1, 2]));
+        let error = block_on(Body::from("{}").json::<Vec<u8>>()).err();
+        let error = error.map(|error| (error.status().as_u16(), error.message().to_owned()));
+        assert!(error.is_some_and(|(status, message)| status == 400 && message.contains("map")));
     }
 }

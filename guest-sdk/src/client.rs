@@ -33,7 +33,9 @@ pub async fn send(request: Request) -> Result<Response, SendError> {
         .and_then(|()| outgoing.set_authority(authority))
         .and_then(|()| outgoing.set_path_with_query(path))
         .map_err(|()| invalid("the host refuses this method or URL"))?;
-    let to = outgoing.body().map_err(|()| SendError::protocol("no body"))?;
+    let to = outgoing
+        .body()
+        .map_err(|()| SendError::protocol("no body"))?;
     let response = handle(outgoing, None)?;
     // The response may begin before the request has ended.
     spawn(async move {
@@ -67,7 +69,11 @@ pub async fn get(url: &str) -> Result<Response, SendError> {
 ///
 /// # Errors
 /// As for [`get`].
-pub async fn post(url: &str, content_type: &'static str, body: impl Into<Body>) -> Result<Response, SendError> {
+pub async fn post(
+    url: &str,
+    content_type: &'static str,
+    body: impl Into<Body>,
+) -> Result<Response, SendError> {
     request(http::Method::POST, url, Some(content_type), body.into()).await
 }
 
@@ -76,17 +82,27 @@ pub async fn post(url: &str, content_type: &'static str, body: impl Into<Body>) 
 /// # Errors
 /// As for [`get`]; and [`ErrorKind::Request`] if `value` cannot be said in JSON.
 #[cfg(feature = "json")]
-pub async fn post_json<T: serde::Serialize + ?Sized>(url: &str, value: &T) -> Result<Response, SendError> {
+pub async fn post_json<T: serde::Serialize + ?Sized>(
+    url: &str,
+    value: &T,
+) -> Result<Response, SendError> {
     let body = Body::from_json(value).map_err(|_| invalid("the value cannot be said in JSON"))?;
     post(url, "application/json", body).await
 }
 
-async fn request(method: http::Method, url: &str, content_type: Option<&'static str>, body: Body) -> Result<Response, SendError> {
+async fn request(
+    method: http::Method,
+    url: &str,
+    content_type: Option<&'static str>,
+    body: Body,
+) -> Result<Response, SendError> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = url.parse().map_err(|_| invalid("not a URL"))?;
     if let Some(content_type) = content_type {
-        request.headers_mut().append(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        request
+            .headers_mut()
+            .append(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     send(request).await
 }

@@ -45,9 +45,10 @@ pub(crate) fn scheme_in(scheme: Option<&Scheme>) -> &str {
 pub(crate) fn headers_in(fields: Fields) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields.entries() {
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::try_from(name), HeaderValue::from_maybe_shared(bytes::Bytes::from(value)))
-        {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::try_from(name),
+            HeaderValue::from_maybe_shared(bytes::Bytes::from(value)),
+        ) {
             headers.append(name, value);
         }
     }

@@ -25,7 +25,11 @@ impl Error {
     /// An error that is answered with `status` and, as plain text, `message`. The caller reads it, so it
     /// holds nothing that the caller must not know. With an empty message the body is empty.
     pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into(), source: None }
+        Self {
+            status,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// 400: the request is wrong.
@@ -84,7 +88,11 @@ impl Error {
     pub(crate) fn log(&self) {
         let server = self.status.is_server_error();
         if server || self.source.is_some() {
-            let level = if server { log::Level::Error } else { log::Level::Info };
+            let level = if server {
+                log::Level::Error
+            } else {
+                log::Level::Info
+            };
             log::write(level, "webtask", format_args!("{self}"));
         }
     }
@@ -105,7 +113,9 @@ impl From<Error> for Response {
         };
         *response.status_mut() = error.status;
         let no_store = HeaderValue::from_static("no-store");
-        response.headers_mut().append(header::CACHE_CONTROL, no_store);
+        response
+            .headers_mut()
+            .append(header::CACHE_CONTROL, no_store);
         response
     }
 }
@@ -151,6 +161,9 @@ mod tests {
         let error = Error::bad_request("no").with_source("because");
         assert_eq!(format!("{error:?}"), "400 no: because");
         let response = Response::from(error);
-        assert_eq!((response.status().as_u16(), response.body().len()), (400, Some(2)));
+        assert_eq!(
+            (response.status().as_u16(), response.body().len()),
+            (400, Some(2))
+        );
     }
 }

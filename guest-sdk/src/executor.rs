@@ -76,10 +76,15 @@ fn fire(busy: bool) -> Vec<Waker> {
             let ready = waits.iter().filter(|entry| entry.pollable.ready());
             return ready.filter_map(fired).collect();
         }
-        assert!(!waits.is_empty(), "the webtask waits for nothing that could ever happen");
+        assert!(
+            !waits.is_empty(),
+            "the webtask waits for nothing that could ever happen"
+        );
         let list: Vec<&Pollable> = waits.iter().map(|entry| &entry.pollable).collect();
         let ready = poll(&list);
-        let ready = ready.into_iter().filter_map(|index| waits.get(index as usize));
+        let ready = ready
+            .into_iter()
+            .filter_map(|index| waits.get(index as usize));
         ready.filter_map(fired).collect()
     })
 }
@@ -88,7 +93,11 @@ fn fire(busy: bool) -> Vec<Waker> {
 pub(crate) struct Wait(Rc<Entry>);
 
 pub(crate) fn wait(pollable: Pollable) -> Wait {
-    let entry = Rc::new(Entry { pollable, fired: Cell::new(false), waker: RefCell::new(None) });
+    let entry = Rc::new(Entry {
+        pollable,
+        fired: Cell::new(false),
+        waker: RefCell::new(None),
+    });
     WAITS.with_borrow_mut(|waits| waits.push(Rc::clone(&entry)));
     Wait(entry)
 }
@@ -149,7 +158,10 @@ impl<T> Future for Task<T> {
 /// # Ok(()) }
 /// ```
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
-    let joined = Rc::new(RefCell::new(Joined { output: None, waker: None }));
+    let joined = Rc::new(RefCell::new(Joined {
+        output: None,
+        waker: None,
+    }));
     let task = Task(Rc::clone(&joined));
     let run = async move {
         let output = future.await;

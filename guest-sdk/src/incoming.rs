@@ -28,7 +28,12 @@ impl Incoming {
     pub(crate) fn new(source: Source, headers: &HeaderMap) -> Self {
         let len = headers.get(header::CONTENT_LENGTH);
         let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
-        Self { stream: None, body: None, source, len }
+        Self {
+            stream: None,
+            body: None,
+            source,
+            len,
+        }
     }
 
     pub(crate) fn len(&self) -> Option<u64> {
@@ -49,7 +54,9 @@ impl Incoming {
             .ok();
             self.stream = self.body.as_ref().and_then(|body| body.stream().ok());
         }
-        self.stream.as_ref().ok_or_else(|| Error::from(SendError::protocol("the body is gone")))
+        self.stream
+            .as_ref()
+            .ok_or_else(|| Error::from(SendError::protocol("the body is gone")))
     }
 
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {

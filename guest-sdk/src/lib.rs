@@ -72,7 +72,9 @@ pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Response, Error> 
 
 fn typed(media_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().append(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+        .headers_mut()
+        .append(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
@@ -86,7 +88,9 @@ pub mod __private {
 
     /// `main` of a webtask that was built for the machine it is written on: it only compiles there.
     pub fn native<T: Guest>() {
-        eprintln!("this is a webtask: build it with `cargo build --release --target wasm32-wasip2`");
+        eprintln!(
+            "this is a webtask: build it with `cargo build --release --target wasm32-wasip2`"
+        );
         std::process::exit(2);
     }
 }

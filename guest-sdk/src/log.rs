@@ -16,7 +16,9 @@ pub use logging::Level;
 
 #[doc(hidden)]
 pub fn write(level: Level, context: &str, message: fmt::Arguments<'_>) {
-    let message = message.as_str().map_or_else(|| Cow::Owned(message.to_string()), Cow::Borrowed);
+    let message = message
+        .as_str()
+        .map_or_else(|| Cow::Owned(message.to_string()), Cow::Borrowed);
     // There is no log outside of a host, and this is how handlers are unit-tested.
     if cfg!(target_family = "wasm") {
         logging::log(level, context, &message);

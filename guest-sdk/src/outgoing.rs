@@ -34,7 +34,9 @@ pub(crate) fn fields(headers: &HeaderMap, body: &Body) -> Result<Fields, SendErr
     let fields = Fields::new();
     let append = |name: &str, value: &[u8]| {
         fields.append(name, value).map_err(|error| match error {
-            HeaderError::Forbidden => SendError::header(name, ": the host does not let a guest set it"),
+            HeaderError::Forbidden => {
+                SendError::header(name, ": the host does not let a guest set it")
+            }
             HeaderError::InvalidSyntax | HeaderError::Immutable => {
                 SendError::header(name, ": not a valid name or value")
             }

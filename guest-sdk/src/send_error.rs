@@ -49,7 +49,11 @@ struct Known {
 
 impl SendError {
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Cause::Known(Known { kind, code: "", detail: detail.into() }))
+        Self(Cause::Known(Known {
+            kind,
+            code: "",
+            detail: detail.into(),
+        }))
     }
 
     pub(crate) fn protocol(detail: &'static str) -> Self {
@@ -64,7 +68,9 @@ impl SendError {
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
             Cause::Known(known) => known.kind,
-            Cause::Io(error) => http_error_code(error).map_or(ErrorKind::Other, |code| known(code).kind),
+            Cause::Io(error) => {
+                http_error_code(error).map_or(ErrorKind::Other, |code| known(code).kind)
+            }
         }
     }
 
@@ -114,63 +120,71 @@ impl From<ErrorCode> for SendError {
 }
 
 fn known(code: ErrorCode) -> Known {
-        use ErrorKind::*;
-        let mut detail = Cow::Borrowed("");
-        let (kind, code) = match code {
-            ErrorCode::DnsTimeout => (Timeout, "DNS-timeout"),
-            ErrorCode::DnsError(payload) => {
-                detail = payload.rcode.unwrap_or_default().into();
-                (Dns, "DNS-error")
-            }
-            ErrorCode::DestinationNotFound => (Dns, "destination-not-found"),
-            ErrorCode::DestinationUnavailable => (Connect, "destination-unavailable"),
-            ErrorCode::DestinationIpProhibited => {
-                detail = "the name resolves to an address that webtasks may not reach".into();
-                (DestinationProhibited, "destination-IP-prohibited")
-            }
-            ErrorCode::DestinationIpUnroutable => (Connect, "destination-IP-unroutable"),
-            ErrorCode::ConnectionRefused => (Connect, "connection-refused"),
-            ErrorCode::ConnectionTerminated => (Connect, "connection-terminated"),
-            ErrorCode::ConnectionTimeout => (Timeout, "connection-timeout"),
-            ErrorCode::ConnectionReadTimeout => (Timeout, "connection-read-timeout"),
-            ErrorCode::ConnectionWriteTimeout => (Timeout, "connection-write-timeout"),
-            ErrorCode::ConnectionLimitReached => (TooLarge, "connection-limit-reached"),
-            ErrorCode::TlsProtocolError => (Tls, "TLS-protocol-error"),
-            ErrorCode::TlsCertificateError => (Tls, "TLS-certificate-error"),
-            ErrorCode::TlsAlertReceived(payload) => {
-                detail = payload.alert_message.unwrap_or_default().into();
-                (Tls, "TLS-alert-received")
-            }
-            ErrorCode::HttpRequestDenied => {
-                detail = "the token does not grant this request".into();
-                (Denied, "HTTP-request-denied")
-            }
-            ErrorCode::HttpRequestLengthRequired => (Protocol, "HTTP-request-length-required"),
-            ErrorCode::HttpRequestBodySize(_) => (TooLarge, "HTTP-request-body-size"),
-            ErrorCode::HttpRequestMethodInvalid => (Request, "HTTP-request-method-invalid"),
-            ErrorCode::HttpRequestUriInvalid => (Request, "HTTP-request-URI-invalid"),
-            ErrorCode::HttpRequestUriTooLong => (Request, "HTTP-request-URI-too-long"),
-            ErrorCode::HttpRequestHeaderSectionSize(_) => (TooLarge, "HTTP-request-header-section-size"),
-            ErrorCode::HttpRequestHeaderSize(_) => (TooLarge, "HTTP-request-header-size"),
-            ErrorCode::HttpRequestTrailerSectionSize(_) => (TooLarge, "HTTP-request-trailer-section-size"),
-            ErrorCode::HttpRequestTrailerSize(_) => (TooLarge, "HTTP-request-trailer-size"),
-            ErrorCode::HttpResponseIncomplete => (Protocol, "HTTP-response-incomplete"),
-            ErrorCode::HttpResponseHeaderSectionSize(_) => (TooLarge, "HTTP-response-header-section-size"),
-            ErrorCode::HttpResponseHeaderSize(_) => (TooLarge, "HTTP-response-header-size"),
-            ErrorCode::HttpResponseBodySize(_) => (TooLarge, "HTTP-response-body-size"),
-            ErrorCode::HttpResponseTrailerSectionSize(_) => (TooLarge, "HTTP-response-trailer-section-size"),
-            ErrorCode::HttpResponseTrailerSize(_) => (TooLarge, "HTTP-response-trailer-size"),
-            ErrorCode::HttpResponseTransferCoding(_) => (Protocol, "HTTP-response-transfer-coding"),
-            ErrorCode::HttpResponseContentCoding(_) => (Protocol, "HTTP-response-content-coding"),
-            ErrorCode::HttpResponseTimeout => (Timeout, "HTTP-response-timeout"),
-            ErrorCode::HttpUpgradeFailed => (Protocol, "HTTP-upgrade-failed"),
-            ErrorCode::HttpProtocolError => (Protocol, "HTTP-protocol-error"),
-            ErrorCode::LoopDetected => (Protocol, "loop-detected"),
-            ErrorCode::ConfigurationError => (Other, "configuration-error"),
-            ErrorCode::InternalError(text) => {
-                detail = text.unwrap_or_default().into();
-                (Other, "internal-error")
-            }
-        };
-        Known { kind, code, detail }
+    use ErrorKind::*;
+    let mut detail = Cow::Borrowed("");
+    let (kind, code) = match code {
+        ErrorCode::DnsTimeout => (Timeout, "DNS-timeout"),
+        ErrorCode::DnsError(payload) => {
+            detail = payload.rcode.unwrap_or_default().into();
+            (Dns, "DNS-error")
+        }
+        ErrorCode::DestinationNotFound => (Dns, "destination-not-found"),
+        ErrorCode::DestinationUnavailable => (Connect, "destination-unavailable"),
+        ErrorCode::DestinationIpProhibited => {
+            detail = "the name resolves to an address that webtasks may not reach".into();
+            (DestinationProhibited, "destination-IP-prohibited")
+        }
+        ErrorCode::DestinationIpUnroutable => (Connect, "destination-IP-unroutable"),
+        ErrorCode::ConnectionRefused => (Connect, "connection-refused"),
+        ErrorCode::ConnectionTerminated => (Connect, "connection-terminated"),
+        ErrorCode::ConnectionTimeout => (Timeout, "connection-timeout"),
+        ErrorCode::ConnectionReadTimeout => (Timeout, "connection-read-timeout"),
+        ErrorCode::ConnectionWriteTimeout => (Timeout, "connection-write-timeout"),
+        ErrorCode::ConnectionLimitReached => (TooLarge, "connection-limit-reached"),
+        ErrorCode::TlsProtocolError => (Tls, "TLS-protocol-error"),
+        ErrorCode::TlsCertificateError => (Tls, "TLS-certificate-error"),
+        ErrorCode::TlsAlertReceived(payload) => {
+            detail = payload.alert_message.unwrap_or_default().into();
+            (Tls, "TLS-alert-received")
+        }
+        ErrorCode::HttpRequestDenied => {
+            detail = "the token does not grant this request".into();
+            (Denied, "HTTP-request-denied")
+        }
+        ErrorCode::HttpRequestLengthRequired => (Protocol, "HTTP-request-length-required"),
+        ErrorCode::HttpRequestBodySize(_) => (TooLarge, "HTTP-request-body-size"),
+        ErrorCode::HttpRequestMethodInvalid => (Request, "HTTP-request-method-invalid"),
+        ErrorCode::HttpRequestUriInvalid => (Request, "HTTP-request-URI-invalid"),
+        ErrorCode::HttpRequestUriTooLong => (Request, "HTTP-request-URI-too-long"),
+        ErrorCode::HttpRequestHeaderSectionSize(_) => {
+            (TooLarge, "HTTP-request-header-section-size")
+        }
+        ErrorCode::HttpRequestHeaderSize(_) => (TooLarge, "HTTP-request-header-size"),
+        ErrorCode::HttpRequestTrailerSectionSize(_) => {
+            (TooLarge, "HTTP-request-trailer-section-size")
+        }
+        ErrorCode::HttpRequestTrailerSize(_) => (TooLarge, "HTTP-request-trailer-size"),
+        ErrorCode::HttpResponseIncomplete => (Protocol, "HTTP-response-incomplete"),
+        ErrorCode::HttpResponseHeaderSectionSize(_) => {
+            (TooLarge, "HTTP-response-header-section-size")
+        }
+        ErrorCode::HttpResponseHeaderSize(_) => (TooLarge, "HTTP-response-header-size"),
+        ErrorCode::HttpResponseBodySize(_) => (TooLarge, "HTTP-response-body-size"),
+        ErrorCode::HttpResponseTrailerSectionSize(_) => {
+            (TooLarge, "HTTP-response-trailer-section-size")
+        }
+        ErrorCode::HttpResponseTrailerSize(_) => (TooLarge, "HTTP-response-trailer-size"),
+        ErrorCode::HttpResponseTransferCoding(_) => (Protocol, "HTTP-response-transfer-coding"),
+        ErrorCode::HttpResponseContentCoding(_) => (Protocol, "HTTP-response-content-coding"),
+        ErrorCode::HttpResponseTimeout => (Timeout, "HTTP-response-timeout"),
+        ErrorCode::HttpUpgradeFailed => (Protocol, "HTTP-upgrade-failed"),
+        ErrorCode::HttpProtocolError => (Protocol, "HTTP-protocol-error"),
+        ErrorCode::LoopDetected => (Protocol, "loop-detected"),
+        ErrorCode::ConfigurationError => (Other, "configuration-error"),
+        ErrorCode::InternalError(text) => {
+            detail = text.unwrap_or_default().into();
+            (Other, "internal-error")
+        }
+    };
+    Known { kind, code, detail }
 }

@@ -1,5 +1,7 @@
 //! The one export: a WASI request in, the handler, a WASI response out.
-use crate::__bindings::wasi::http::types::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam};
+use crate::__bindings::wasi::http::types::{
+    Fields, IncomingRequest, OutgoingResponse, ResponseOutparam,
+};
 use crate::incoming::{Incoming, Source};
 use crate::{Body, Error, Request, Response, body, convert, executor, outgoing};
 use bytes::Bytes;
@@ -30,7 +32,9 @@ where
 fn accept(incoming: IncomingRequest) -> Result<Request, Error> {
     let mut request = Request::default();
     let (Ok(method), Ok(uri)) = (convert::method_in(incoming.method()), uri(&incoming)) else {
-        return Err(Error::bad_request("not a method or URL that this webtask can read"));
+        return Err(Error::bad_request(
+            "not a method or URL that this webtask can read",
+        ));
     };
     *request.method_mut() = method;
     *request.uri_mut() = uri;
@@ -65,7 +69,10 @@ async fn respond(response: Response, out: ResponseOutparam) -> Result<(), Error>
     });
     let response = OutgoingResponse::new(fields);
     // Both can fail only for a host that breaks WASI: then there is no response, and that is its to answer.
-    if let (Ok(()), Ok(to)) = (response.set_status_code(head.status.as_u16()), response.body()) {
+    if let (Ok(()), Ok(to)) = (
+        response.set_status_code(head.status.as_u16()),
+        response.body(),
+    ) {
         ResponseOutparam::set(out, Ok(response));
         outgoing::send(body, to).await?;
     }

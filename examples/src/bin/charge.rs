@@ -38,22 +38,33 @@ async fn main(request: Request) -> Result<Response, Error> {
 
     let api = params::get("api").unwrap_or_else(|| "https://api.stripe.com".to_owned());
     let key = secrets::get("api-key")?;
-    let form = format!("amount={}&currency={}&source={}", order.amount, order.currency, order.card);
+    let form = format!(
+        "amount={}&currency={}&source={}",
+        order.amount, order.currency, order.card
+    );
     let request = webtask::http::Request::post(format!("{api}/v1/charges"))
         .header(header::AUTHORIZATION, format!("Bearer {key}"))
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(form.into())?;
-    let response = webtask::send(request)
-        .await
-        .map_err(|cause| Error::bad_gateway("the payment provider cannot be reached").with_source(cause))?;
+    let response = webtask::send(request).await.map_err(|cause| {
+        Error::bad_gateway("the payment provider cannot be reached").with_source(cause)
+    })?;
 
     match response.status() {
         status if status.is_success() => {
             let charge: Charge = response.into_body().json().await?;
-            webtask::log::info!("charged {} {} as {}", charge.amount, order.currency, charge.id);
+            webtask::log::info!(
+                "charged {} {} as {}",
+                charge.amount,
+                order.currency,
+                charge.id
+            );
             webtask::json(&charge)
         }
-        StatusCode::PAYMENT_REQUIRED => Err(Error::new(StatusCode::PAYMENT_REQUIRED, "the card was declined")),
+        StatusCode::PAYMENT_REQUIRED => Err(Error::new(
+            StatusCode::PAYMENT_REQUIRED,
+            "the card was declined",
+        )),
         status => Err(Error::bad_gateway("the payment provider failed")
             .with_source(format!("it answered {status}"))),
     }
@@ -62,14 +73,20 @@ async fn main(request: Request) -> Result<Response, Error> {
 /// What passes can stand in a form as it is.
 fn check(order: &Order) -> Result<(), Error> {
     if !(1..=99_999_999).contains(&order.amount) {
-        return Err(Error::bad_request("amount: from 1 to 99999999, in the smallest unit"));
+        return Err(Error::bad_request(
+            "amount: from 1 to 99999999, in the smallest unit",
+        ));
     }
     if order.currency.len() != 3 || !order.currency.bytes().all(|byte| byte.is_ascii_lowercase()) {
-        return Err(Error::bad_request("currency: three lower-case letters, such as eur"));
+        return Err(Error::bad_request(
+            "currency: three lower-case letters, such as eur",
+        ));
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if !(1..=255).contains(&order.card.len()) || !order.card.bytes().all(plain) {
-        return Err(Error::bad_request("card: a token from the provider's own page, such as tok_visa"));
+        return Err(Error::bad_request(
+            "card: a token from the provider's own page, such as tok_visa",
+        ));
     }
     Ok(())
 }

@@ -22,16 +22,23 @@ struct Payload {
 #[webtask::main]
 async fn main(request: Request) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
-    let signature = signature(&head.headers).ok_or_else(|| Error::unauthorized("no valid x-hub-signature-256"))?;
+    let signature = signature(&head.headers)
+        .ok_or_else(|| Error::unauthorized("no valid x-hub-signature-256"))?;
     let body = body.bytes_up_to(MAX_BODY).await?;
 
     let mut mac = Hmac::<Sha256>::new_from_slice(secrets::get("webhook-secret")?.as_bytes())?;
     mac.update(&body);
     // Takes the same time wherever the first difference is.
-    mac.verify_slice(&signature).map_err(|_| Error::unauthorized("the signature does not match"))?;
+    mac.verify_slice(&signature)
+        .map_err(|_| Error::unauthorized("the signature does not match"))?;
 
-    let payload: Payload = serde_json::from_slice(&body).map_err(|_| Error::bad_request("the body is not a JSON object"))?;
-    let event = head.headers.get("x-github-event").and_then(|event| event.to_str().ok()).unwrap_or("unknown");
+    let payload: Payload = serde_json::from_slice(&body)
+        .map_err(|_| Error::bad_request("the body is not a JSON object"))?;
+    let event = head
+        .headers
+        .get("x-github-event")
+        .and_then(|event| event.to_str().ok())
+        .unwrap_or("unknown");
     let action = payload.action.as_deref().unwrap_or("none");
     webtask::log::info!("event {event}, action {action}");
     let mut response = webtask::json(&serde_json::json!({ "event": event, "action": action }))?;
@@ -41,7 +48,11 @@ async fn main(request: Request) -> Result<Response, Error> {
 
 /// The 32 bytes behind `sha256=`.
 fn signature(headers: &HeaderMap) -> Option<[u8; 32]> {
-    let hex = headers.get("x-hub-signature-256")?.to_str().ok()?.strip_prefix("sha256=")?;
+    let hex = headers
+        .get("x-hub-signature-256")?
+        .to_str()
+        .ok()?
+        .strip_prefix("sha256=")?;
     if hex.len() != 64 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }

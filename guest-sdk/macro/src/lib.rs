@@ -29,36 +29,67 @@ pub fn main(attribute: TokenStream, item: TokenStream) -> TokenStream {
 
 fn check(attribute: &proc_macro2::TokenStream, handler: &ItemFn) -> Result<()> {
     let signature = &handler.sig;
-    let fail = |at: &dyn quote::ToTokens, message| Err(Error::new_spanned(at.to_token_stream(), message));
+    let fail =
+        |at: &dyn quote::ToTokens, message| Err(Error::new_spanned(at.to_token_stream(), message));
     if !attribute.is_empty() {
         return fail(attribute, "#[webtask::main] takes no arguments");
     }
     if signature.asyncness.is_none() {
-        return fail(&signature.fn_token, "the handler of a webtask must be `async`");
+        return fail(
+            &signature.fn_token,
+            "the handler of a webtask must be `async`",
+        );
     }
     if !signature.generics.params.is_empty() {
-        return fail(&signature.generics, "the handler of a webtask cannot be generic");
+        return fail(
+            &signature.generics,
+            "the handler of a webtask cannot be generic",
+        );
     }
     if let Some(clause) = &signature.generics.where_clause {
-        return fail(clause, "the handler of a webtask cannot have a `where` clause");
+        return fail(
+            clause,
+            "the handler of a webtask cannot have a `where` clause",
+        );
     }
     let mut arguments = signature.inputs.iter();
     match (arguments.next(), arguments.next()) {
         (Some(FnArg::Typed(_)), None) => {}
-        (Some(FnArg::Receiver(this)), _) => return fail(this, "the handler of a webtask is not a method"),
-        (None, _) => return fail(&signature.ident, "the handler of a webtask takes the request: `request: webtask::Request`"),
-        (_, Some(second)) => return fail(second, "the handler of a webtask takes the request and nothing else"),
+        (Some(FnArg::Receiver(this)), _) => {
+            return fail(this, "the handler of a webtask is not a method");
+        }
+        (None, _) => {
+            return fail(
+                &signature.ident,
+                "the handler of a webtask takes the request: `request: webtask::Request`",
+            );
+        }
+        (_, Some(second)) => {
+            return fail(
+                second,
+                "the handler of a webtask takes the request and nothing else",
+            );
+        }
     }
     match &signature.output {
         ReturnType::Type(..) => Ok(()),
-        ReturnType::Default => fail(&signature.ident, "the handler of a webtask returns `Result<webtask::Response, webtask::Error>`"),
+        ReturnType::Default => fail(
+            &signature.ident,
+            "the handler of a webtask returns `Result<webtask::Response, webtask::Error>`",
+        ),
     }
 }
 
 /// The error, and what keeps the compiler from finding more: the function as it is, and a `main`.
 fn keep(error: &Error, handler: &ItemFn) -> proc_macro2::TokenStream {
     let error = error.to_compile_error();
-    let dummy = if handler.sig.ident == "main" { quote!(fn main() {}) } else { quote!(#handler fn main() {}) };
+    let dummy = if handler.sig.ident == "main" {
+        quote!(
+            fn main() {}
+        )
+    } else {
+        quote!(#handler fn main() {})
+    };
     quote!(#error #dummy)
 }
 

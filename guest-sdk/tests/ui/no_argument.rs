@@ -1,0 +1,4 @@
+#[webtask::main]
+async fn main() -> Result<webtask::Response, webtask::Error> {
+    Ok(webtask::text("hello"))
+}

@@ -1,0 +1,2 @@
+#[webtask::main]
+async fn main(request: webtask::Request) {}
