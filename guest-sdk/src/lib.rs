@@ -36,8 +36,9 @@ pub mod params;
 pub mod secrets;
 mod send_error;
 mod serve;
+mod stream;
 
-pub use body::{Body, Writer};
+pub use body::Body;
 pub use bytes::Bytes;
 #[cfg(feature = "json")]
 pub use client::post_json;
@@ -46,6 +47,7 @@ pub use error::Error;
 pub use executor::{Task, sleep, spawn, timeout};
 pub use http::{self, HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 pub use send_error::{ErrorKind, SendError};
+pub use stream::Writer;
 pub use webtask_macro::main;
 
 /// A request, to the webtask or by it: its URI is the whole URL.

@@ -46,12 +46,6 @@ fn check(attribute: &proc_macro2::TokenStream, handler: &ItemFn) -> Result<()> {
             "the handler of a webtask cannot be generic",
         );
     }
-    if let Some(clause) = &signature.generics.where_clause {
-        return fail(
-            clause,
-            "the handler of a webtask cannot have a `where` clause",
-        );
-    }
     let mut arguments = signature.inputs.iter();
     match (arguments.next(), arguments.next()) {
         (Some(FnArg::Typed(_)), None) => {}
