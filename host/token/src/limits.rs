@@ -31,13 +31,13 @@ impl Limits {
     /// # Errors
     /// [`ParseError::LimitName`] for an unknown name, or what the unit's parser says.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), ParseError> {
-        let number = match name {
+        let field = self.field(name).ok_or(ParseError::LimitName)?;
+        *field = Some(match name {
             "cpu" | "wall" => u64::try_from(parse_duration(value)?.as_millis())
                 .map_err(|_| ParseError::Duration)?,
             "memory" | "request" | "response" | "log" => parse_bytes(value)?,
             _ => parse_number(value).ok_or(ParseError::Number)?,
-        };
-        *self.field(name).ok_or(ParseError::LimitName)? = Some(number);
+        });
         Ok(())
     }
 
@@ -103,7 +103,7 @@ mod tests {
         );
         assert_eq!(limits.set("memory", "64"), Err(ParseError::Bytes));
         assert_eq!(limits.set("calls", "-1"), Err(ParseError::Number));
-        assert_eq!(limits.set("colour", "1"), Err(ParseError::LimitName));
+        assert_eq!(limits.set("colour", "1MiB"), Err(ParseError::LimitName));
     }
 
     #[test]
