@@ -54,11 +54,15 @@ pub fn answer(out: ResponseOutparam, text: &str) {
 /// The parameter `name` of a query, as it stands, without decoding.
 pub fn query<'a>(path_and_query: &'a str, name: &str) -> Option<&'a str> {
     let query = path_and_query.split_once('?')?.1;
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// The number `name` in the query of a raw request, or `default`.
 pub fn number(request: &IncomingRequest, name: &str, default: u64) -> u64 {
     let path = request.path_with_query().unwrap_or_default();
-    query(&path, name).and_then(|number| number.parse().ok()).unwrap_or(default)
+    query(&path, name)
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(default)
 }

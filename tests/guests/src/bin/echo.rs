@@ -6,7 +6,9 @@ async fn main(request: Request) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
     let mut response = Response::new(body);
     if let Some(kind) = head.headers.get(header::CONTENT_TYPE) {
-        response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, kind.clone());
     }
     Ok(response)
 }

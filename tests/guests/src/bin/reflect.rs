@@ -7,9 +7,19 @@ async fn main(request: Request) -> Result<Response, Error> {
     let mut headers = Map::new();
     for (name, value) in request.headers() {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        headers.entry(name.as_str()).or_insert_with(|| json!([])).as_array_mut().expect("an array").push(value.into());
+        headers
+            .entry(name.as_str())
+            .or_insert_with(|| json!([]))
+            .as_array_mut()
+            .expect("an array")
+            .push(value.into());
     }
-    let map = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(k, v)| (k, Value::from(v))).collect::<Map<_, _>>();
+    let map = |pairs: Vec<(String, String)>| {
+        pairs
+            .into_iter()
+            .map(|(k, v)| (k, Value::from(v)))
+            .collect::<Map<_, _>>()
+    };
     webtask::json(&json!({
         "method": request.method().as_str(),
         "uri": request.uri().to_string(),

@@ -5,7 +5,11 @@ use webtask_test_guests::query;
 
 #[webtask::main]
 async fn main(request: Request) -> Result<Response, Error> {
-    let asked = request.uri().path_and_query().and_then(|path| query(path.as_str(), "get")).unwrap_or_default();
+    let asked = request
+        .uri()
+        .path_and_query()
+        .and_then(|path| query(path.as_str(), "get"))
+        .unwrap_or_default();
     let mut got = Map::new();
     for name in asked.split(',').filter(|name| !name.is_empty()) {
         let said = match secrets::get(name) {

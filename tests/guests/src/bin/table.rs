@@ -4,6 +4,8 @@ use webtask_test_guests::{Fields, IncomingRequest, ResponseOutparam, answer, num
 raw!(handle);
 
 fn handle(request: IncomingRequest, out: ResponseOutparam) {
-    let kept: Vec<_> = (0..number(&request, "n", 1_000_000)).map(|_| Fields::new()).collect();
+    let kept: Vec<_> = (0..number(&request, "n", 1_000_000))
+        .map(|_| Fields::new())
+        .collect();
     answer(out, &kept.len().to_string());
 }
