@@ -136,13 +136,19 @@ impl Body for ResponseBody {
                     let limit = this.limit;
                     return this.broken(Arc::new(InvokeError::ResponseTooLarge { limit }));
                 }
+                // This may be the last time that hyper asks: it drops a body of known length at its
+                // last byte.
+                if let Poll::Ready(Ok(usage)) = this.run.poll_ended(cx) {
+                    this.record.used(usage);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             // The guest gave up its own body, or broke its own content-length.
             Some(Err(error)) => this.broken(Arc::new(InvokeError::Guest(error.to_string()))),
             None => match ready!(this.run.poll_ended(cx)) {
                 Ok(usage) => {
-                    this.record.ended(usage);
+                    this.record.used(usage);
+                    this.record.answered();
                     Poll::Ready(None)
                 }
                 Err(error) => this.broken(error),

@@ -117,10 +117,10 @@ impl Webtask {
         let mut run = Box::pin(self.run(ctx, limits, request, send));
         let mut ended = None;
         let response = std::future::poll_fn(|cx| {
-            if ended.is_none() {
-                if let Poll::Ready(outcome) = run.as_mut().poll(cx) {
-                    ended = Some(outcome);
-                }
+            if ended.is_none()
+                && let Poll::Ready(outcome) = run.as_mut().poll(cx)
+            {
+                ended = Some(outcome);
             }
             match Pin::new(&mut head).poll(cx) {
                 // A run that failed before anything was sent is better told by an error than by half an

@@ -51,11 +51,15 @@ impl Record {
         }
     }
 
-    /// The run ended well and its answer is out.
-    pub(crate) fn ended(&mut self, usage: Usage) {
+    /// The run ended well; whether its answer arrives whole is still open.
+    pub(crate) fn used(&mut self, usage: Usage) {
+        self.usage = usage;
+    }
+
+    /// The whole answer is out.
+    pub(crate) fn answered(&mut self) {
         self.code = "ok";
         self.blame = None;
-        self.usage = usage;
     }
 
     /// The request failed; its causes are for the log only.
@@ -76,7 +80,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         // hyper lets a body of known length go at its last byte, before its end is seen here.
         if self.code == CALLER_LEFT && self.whole_at == Some(self.sent) {
-            self.ended(Usage::default());
+            self.answered();
         }
         tracing::info!(
             target: "webtask::access",

@@ -275,7 +275,7 @@ fn wrong_inputs_give_one_clear_line_and_a_hint() {
             2,
             "10.0.0.0/99",
         ),
-        (vec!["keys", "generate", "--keys", &keys], 2, "keys.toml"),
+        (vec!["keys", "generate", "--keys", &keys], 1, "keys.toml"),
         (
             vec![
                 "token",

@@ -29,6 +29,10 @@ async fn hello_answers_and_says_who_it_is() {
         record.contains("code=\"ok\"") && record.contains("status=200"),
         "{record}"
     );
+    assert!(
+        !record.contains("memory=0") && !record.contains("cpu_us=0"),
+        "{record}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

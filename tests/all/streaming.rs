@@ -127,6 +127,7 @@ async fn a_connection_serves_one_request_after_another() {
             .header("host", "x")
             .header("webtask-token", &token)
             .body(Full::new(Bytes::from(text.clone())));
+        sender.ready().await.expect("the connection is kept");
         let reply = sender
             .send_request(request.expect("a request"))
             .await

@@ -19,7 +19,7 @@ use super::{Failure, block_on, print};
   webtask invoke \"$TOKEN\"
   webtask invoke \"$TOKEN\" /orders?id=7 -H 'accept: application/json'
   webtask invoke \"$TOKEN\" -d '{\"amount\":1999}' --host https://run.example.com")]
-pub struct InvokeCommand {
+pub(crate) struct InvokeCommand {
     /// The token, or - to read it from stdin
     token: String,
     /// The path that the webtask sees, with its query
@@ -38,7 +38,12 @@ pub struct InvokeCommand {
     #[arg(short = 'i', long)]
     include: bool,
     /// The runtime to call
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "WEBTASK_HOST")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080",
+        env = "WEBTASK_HOST"
+    )]
     host: String,
     /// How long to wait for a connection, and for the answer to begin
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
@@ -54,7 +59,7 @@ struct Problem {
 }
 
 impl InvokeCommand {
-    pub fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self) -> Result<(), Failure> {
         let limit = Duration::from_secs(self.timeout);
         let (include, host) = (self.include, self.host.clone());
         let request = self.build()?;
@@ -74,46 +79,83 @@ impl InvokeCommand {
 
     fn build(self) -> Result<Request<Full<bytes::Bytes>>, Failure> {
         let token = match self.token.as_str() {
-            "-" => std::io::read_to_string(std::io::stdin()).map_err(|error| Failure::usage(format!("cannot read the token: {error}")))?,
+            "-" => std::io::read_to_string(std::io::stdin())
+                .map_err(|error| Failure::usage(format!("cannot read the token: {error}")))?,
             token => token.to_owned(),
         };
-        let body = match self.data.as_deref().map(|data| (data, data.strip_prefix('@'))) {
+        let body = match self
+            .data
+            .as_deref()
+            .map(|data| (data, data.strip_prefix('@')))
+        {
             None => None,
-            Some((_, Some(path))) => Some(std::fs::read(path).map_err(|error| Failure::usage(format!("cannot read {path}: {error}")))?),
+            Some((_, Some(path))) => Some(
+                std::fs::read(path)
+                    .map_err(|error| Failure::usage(format!("cannot read {path}: {error}")))?,
+            ),
             Some((text, None)) => Some(text.as_bytes().to_vec()),
         };
         let method = match &self.request {
-            Some(method) => Method::from_bytes(method.as_bytes()).map_err(|_| Failure::usage(format!("{method:?} is no method")))?,
+            Some(method) => Method::from_bytes(method.as_bytes())
+                .map_err(|_| Failure::usage(format!("{method:?} is no method")))?,
             None if body.is_some() => Method::POST,
             None => Method::GET,
         };
         let path = self.path.strip_prefix('/').unwrap_or(&self.path);
         let uri = format!("{}/run/{path}", self.host.trim_end_matches('/'));
-        let mut request = Request::builder().method(method).uri(&uri).header("webtask-token", token.trim());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(&uri)
+            .header("webtask-token", token.trim());
         for field in &self.header {
             let parsed = field.split_once(':').and_then(|(name, value)| {
-                Some((HeaderName::from_bytes(name.trim().as_bytes()).ok()?, HeaderValue::from_str(value.trim()).ok()?))
+                Some((
+                    HeaderName::from_bytes(name.trim().as_bytes()).ok()?,
+                    HeaderValue::from_str(value.trim()).ok()?,
+                ))
             });
-            let (name, value) = parsed.ok_or_else(|| Failure::usage(format!("{field:?} is no header field")).hint("write 'name: value'"))?;
+            let (name, value) = parsed.ok_or_else(|| {
+                Failure::usage(format!("{field:?} is no header field")).hint("write 'name: value'")
+            })?;
             request = request.header(name, value);
         }
-        request.body(Full::from(body.unwrap_or_default())).map_err(|error| {
-            Failure::usage(format!("{uri} or the token cannot be sent: {error}")).hint("--host takes a URL such as http://127.0.0.1:8080; a token is one line of text")
-        })
+        request
+            .body(Full::from(body.unwrap_or_default()))
+            .map_err(|error| {
+                Failure::usage(format!("{uri} or the token cannot be sent: {error}")).hint(
+                    "--host takes a URL such as http://127.0.0.1:8080; a token is one line of text",
+                )
+            })
     }
 }
 
 /// Prints the body as it comes; an error of the host's becomes one line.
 async fn answer(response: Response<Incoming>) -> Result<(), Failure> {
     let status = response.status();
-    let by_host = response.headers().get("webtask-source").is_some_and(|source| source == "host");
+    let by_host = response
+        .headers()
+        .get("webtask-source")
+        .is_some_and(|source| source == "host");
     let mut body = response.into_body();
-    let broken = |error: hyper::Error| Failure::refused(format!("the answer broke off: {error}")).hint("the webtask failed after its answer began; the host's log says why");
+    let broken = |error: hyper::Error| {
+        Failure::refused(format!("the answer broke off: {error}"))
+            .hint("the webtask failed after its answer began; the host's log says why")
+    };
     if by_host && !status.is_success() {
-        let whole = http_body_util::Limited::new(body, 64 << 10).collect().await.map_err(|error| Failure::refused(format!("the answer broke off: {error}")))?.to_bytes();
+        let whole = http_body_util::Limited::new(body, 64 << 10)
+            .collect()
+            .await
+            .map_err(|error| Failure::refused(format!("the answer broke off: {error}")))?
+            .to_bytes();
         return Err(match serde_json::from_slice::<Problem>(&whole) {
-            Ok(problem) => Failure::refused(format!("{} {}: {} (request {})", status.as_u16(), problem.code, problem.title, problem.request_id))
-                .hint("the host's log has the cause under this request id"),
+            Ok(problem) => Failure::refused(format!(
+                "{} {}: {} (request {})",
+                status.as_u16(),
+                problem.code,
+                problem.title,
+                problem.request_id
+            ))
+            .hint("the host's log has the cause under this request id"),
             Err(_) => Failure::refused(format!("the host answered {status}")),
         });
     }

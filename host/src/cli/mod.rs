@@ -1,11 +1,11 @@
 //! The command line: one file a command. Data goes to stdout, everything else to stderr.
 
-pub mod demo;
-pub mod invoke;
-pub mod keys;
+pub(crate) mod demo;
+pub(crate) mod invoke;
+pub(crate) mod keys;
 mod payments;
-pub mod serve;
-pub mod token;
+pub(crate) mod serve;
+pub(crate) mod token;
 
 use std::io::Write as _;
 
@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 
 /// Why a command failed, in one line, with what to do next.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
     exit: u8,
@@ -21,24 +21,32 @@ pub struct Failure {
 
 impl Failure {
     /// The input was understood and refused, or is not valid: exit status 1.
-    pub fn refused(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit: 1 }
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+            exit: 1,
+        }
     }
 
     /// The command was used wrongly, or the system failed: exit status 2.
-    pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit: 2 }
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+            exit: 2,
+        }
     }
 
     /// Adds what to do next.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// Prints the failure on stderr and gives the exit status.
-    pub fn report(&self) -> u8 {
+    pub(crate) fn report(&self) -> u8 {
         eprintln!("webtask: {}", self.message);
         if let Some(hint) = &self.hint {
             eprintln!("hint: {hint}");
@@ -48,7 +56,7 @@ impl Failure {
 }
 
 /// Writes data to stdout. A reader that has gone away is no failure.
-pub fn print(data: impl AsRef<[u8]>) -> Result<(), Failure> {
+pub(crate) fn print(data: impl AsRef<[u8]>) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(data.as_ref()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -64,14 +72,18 @@ pub fn print(data: impl AsRef<[u8]>) -> Result<(), Failure> {
 /// and until when - sealed, so that whoever carries it can neither read nor change it. This command
 /// makes keys and tokens, and serves requests that carry them.
 #[derive(Debug, Parser)]
-#[command(name = "webtask", version, after_help = "First steps:
+#[command(
+    name = "webtask",
+    version,
+    after_help = "First steps:
   webtask keys generate --keys keys.toml
   webtask token create --keys keys.toml --url ./hello.wasm
   webtask serve --keys keys.toml --allow-code .
   webtask invoke TOKEN
 
-Exit status: 0 done, 1 refused or not valid, 2 wrong use or a failure of the system.")]
-pub struct Cli {
+Exit status: 0 done, 1 refused or not valid, 2 wrong use or a failure of the system."
+)]
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -87,7 +99,7 @@ enum Command {
 
 impl Cli {
     /// Runs the command.
-    pub fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Demo(command) => command.run(),
             Command::Invoke(command) => command.run(),

@@ -1,6 +1,10 @@
 //! The demo's origin: as much of a payment API as the example `charge` calls, on loopback.
 
-use std::{convert::Infallible, sync::Arc, sync::atomic::{AtomicU64, Ordering}};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
@@ -11,7 +15,10 @@ use tokio::net::TcpListener;
 
 /// Serves `POST /v1/charges` to whoever has `key`.
 pub(super) async fn serve(listener: TcpListener, key: String) {
-    let api = Arc::new(Api { key, charges: AtomicU64::new(0) });
+    let api = Arc::new(Api {
+        key,
+        charges: AtomicU64::new(0),
+    });
     while let Ok((stream, _)) = listener.accept().await {
         let api = api.clone();
         tokio::spawn(http1::Builder::new().serve_connection(
@@ -38,17 +45,31 @@ impl Api {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         tracing::info!(target: "payments", %method, path, authorised, "called");
         if !authorised {
-            return reply(401, r#"{"error":{"type":"invalid_request_error","message":"Invalid API key"}}"#.into());
+            return reply(
+                401,
+                r#"{"error":{"type":"invalid_request_error","message":"Invalid API key"}}"#.into(),
+            );
         }
         if (method, path.as_str()) != (Method::POST, "/v1/charges") {
             return reply(404, r#"{"error":{"type":"invalid_request_error","message":"Unrecognized request URL"}}"#.into());
         }
         let Ok(body) = Limited::new(request.into_body(), 16 << 10).collect().await else {
-            return reply(400, r#"{"error":{"type":"invalid_request_error","message":"Unreadable body"}}"#.into());
+            return reply(
+                400,
+                r#"{"error":{"type":"invalid_request_error","message":"Unreadable body"}}"#.into(),
+            );
         };
         let body = body.to_bytes();
-        let field = |name: &str| url::form_urlencoded::parse(&body).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-        let (Some(Ok(amount)), Some(currency), Some(source)) = (field("amount").map(|amount| amount.parse::<u64>()), field("currency"), field("source")) else {
+        let field = |name: &str| {
+            url::form_urlencoded::parse(&body)
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let (Some(Ok(amount)), Some(currency), Some(source)) = (
+            field("amount").map(|amount| amount.parse::<u64>()),
+            field("currency"),
+            field("source"),
+        ) else {
             return reply(400, r#"{"error":{"type":"invalid_request_error","message":"amount, currency and source are required"}}"#.into());
         };
         if source == "tok_chargeDeclined" {
@@ -65,6 +86,9 @@ fn reply(status: u16, body: String) -> Response<Full<Bytes>> {
     if let Ok(status) = status.try_into() {
         *response.status_mut() = status;
     }
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
     response
 }

@@ -26,7 +26,7 @@ const DRAIN: Duration = Duration::from_secs(30);
   webtask serve --config webtask.toml
 
 Set WEBTASK_LOG to debug, warn or off to see more or less on stderr.")]
-pub struct ServeCommand {
+pub(crate) struct ServeCommand {
     /// The keyring file (see `webtask keys generate`)
     #[arg(long, value_name = "FILE", env = "WEBTASK_KEYS")]
     keys: Option<PathBuf>,
@@ -46,24 +46,40 @@ pub struct ServeCommand {
 }
 
 impl ServeCommand {
-    pub fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self) -> Result<(), Failure> {
         let file = match &self.config {
             Some(path) => read_config(path)?,
             None => ConfigFile::default(),
         };
         let keys = self.keys.or(file.keys).ok_or_else(|| {
-            Failure::usage("no keyring").hint("make one with: webtask keys generate --keys keys.toml; then pass --keys keys.toml")
+            Failure::usage("no keyring").hint(
+                "make one with: webtask keys generate --keys keys.toml; then pass --keys keys.toml",
+            )
         })?;
-        let listen = self.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:8080".into());
+        let listen = self
+            .listen
+            .or(file.listen)
+            .unwrap_or_else(|| "127.0.0.1:8080".into());
         let config = Config {
             keyring: read_keyring(&keys)?,
             limits: file.limits,
-            code: code_prefixes(if self.allow_code.is_empty() { file.allow_code } else { self.allow_code })?,
-            private: private_ranges(if self.allow_private.is_empty() { file.allow_private } else { self.allow_private })?,
+            code: code_prefixes(if self.allow_code.is_empty() {
+                file.allow_code
+            } else {
+                self.allow_code
+            })?,
+            private: private_ranges(if self.allow_private.is_empty() {
+                file.allow_private
+            } else {
+                self.allow_private
+            })?,
         };
         block_on(async {
             let listener = bind(&listen).await?;
-            run(listener, config, |address| print(format!("listening on http://{address}\n"))).await
+            run(listener, config, |address| {
+                print(format!("listening on http://{address}\n"))
+            })
+            .await
         })
     }
 }
@@ -96,9 +112,15 @@ pub(super) async fn run(
     ready(listener.local_addr().map_err(|error| failed(&error))?)?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = serve(listener, Arc::new(host), async { drop(stopped.await) }, DRAIN);
+    let server = serve(
+        listener,
+        Arc::new(host),
+        async { drop(stopped.await) },
+        DRAIN,
+    );
     let mut server = std::pin::pin!(server);
-    let mut signalled = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
+    let mut signalled =
+        async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
     tokio::select! {
         () = &mut server => return Ok(()),
         () = signalled() => drop(stop),
@@ -113,10 +135,20 @@ pub(super) async fn run(
 
 fn read_config(path: &std::path::Path) -> Result<ConfigFile, Failure> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
     ConfigFile::parse(&text).map_err(|error| {
-        let line = error.span().map_or(0, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
-        Failure::refused(format!("{shown}, line {line}: {}", error.message().replace('\n', " ")))
+        let line = error.span().map_or(0, |span| {
+            text.get(..span.start)
+                .unwrap_or_default()
+                .matches('\n')
+                .count()
+                + 1
+        });
+        Failure::refused(format!(
+            "{shown}, line {line}: {}",
+            error.message().replace('\n', " ")
+        ))
     })
 }
 
@@ -124,16 +156,24 @@ fn code_prefixes(given: Vec<String>) -> Result<Vec<CodePrefix>, Failure> {
     if given.is_empty() {
         return Ok(vec![CodePrefix::any_https()]);
     }
-    let parse = |text: &String| text.parse().map_err(|error: webtask_host::CodePrefixError| Failure::usage(format!("--allow-code: {error}")));
+    let parse = |text: &String| {
+        text.parse()
+            .map_err(|error: webtask_host::CodePrefixError| {
+                Failure::usage(format!("--allow-code: {error}"))
+            })
+    };
     given.iter().map(parse).collect()
 }
 
 fn private_ranges(given: Vec<String>) -> Result<Vec<ipnet::IpNet>, Failure> {
     let parse = |text: &String| {
         let address = || text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
-        text.parse::<ipnet::IpNet>().or_else(|_| address()).map_err(|_| {
-            Failure::usage(format!("--allow-private: {text:?} is no address or range")).hint("write 10.1.2.3, 10.0.0.0/8 or fd00::/8")
-        })
+        text.parse::<ipnet::IpNet>()
+            .or_else(|_| address())
+            .map_err(|_| {
+                Failure::usage(format!("--allow-private: {text:?} is no address or range"))
+                    .hint("write 10.1.2.3, 10.0.0.0/8 or fd00::/8")
+            })
     };
     given.iter().map(parse).collect()
 }

@@ -31,22 +31,34 @@ pub enum SendError {
 
 /// Sends a person's own request, to wherever it says: nothing is filtered and nothing is followed.
 /// `limit` bounds the connection and, again, the wait for the answer's head.
-pub async fn send(request: Request<Full<Bytes>>, limit: Duration) -> Result<Response<Incoming>, SendError> {
+pub async fn send(
+    request: Request<Full<Bytes>>,
+    limit: Duration,
+) -> Result<Response<Incoming>, SendError> {
     Egress::unfiltered().send(request, limit).await
 }
 
 impl Egress {
     /// Sends `request`, whose URI is absolute, over a connection of its own.
-    pub(crate) async fn send<B>(&self, mut request: Request<B>, limit: Duration) -> Result<Response<Incoming>, SendError>
+    pub(crate) async fn send<B>(
+        &self,
+        mut request: Request<B>,
+        limit: Duration,
+    ) -> Result<Response<Incoming>, SendError>
     where
-        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + 'static,
     {
         let target = Target::of(request.uri())?;
         let stream = self.connect(&target, limit).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends by itself: when the sender and the body are gone, or with the error that they report.
         tokio::spawn(connection);
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
         *request.uri_mut() = path.parse().map_err(|_| ConnectError::Uri)?;
         let host = HeaderValue::from_str(&target.authority()).map_err(|_| ConnectError::Uri)?;
         request.headers_mut().insert(header::HOST, host);

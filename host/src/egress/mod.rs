@@ -221,7 +221,10 @@ impl Egress {
 
     /// As [`Egress::new`], without the address filter: for a person's own request, never for a guest.
     fn unfiltered() -> Self {
-        Self { reach: Reach::Anywhere, ..Self::new(Vec::new()) }
+        Self {
+            reach: Reach::Anywhere,
+            ..Self::new(Vec::new())
+        }
     }
 
     fn reaches(&self, ip: IpAddr) -> bool {

@@ -98,7 +98,10 @@ impl Worker {
     ) -> Result<Response<Incoming>, LoadError> {
         let request = Request::get(url.as_str())
             .header(header::ACCEPT, "application/wasm")
-            .header(header::USER_AGENT, concat!("webtask/", env!("CARGO_PKG_VERSION")))
+            .header(
+                header::USER_AGENT,
+                concat!("webtask/", env!("CARGO_PKG_VERSION")),
+            )
             .body(Empty::<Bytes>::new())
             .map_err(|error| failed(source, error))?;
         let answered = self.egress.send(request, self.limits.fetch).await;
