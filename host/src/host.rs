@@ -127,9 +127,11 @@ impl Host {
                 (response, "guest")
             }
             Err(error) => {
+                let response = error.to_response(&request_id);
                 record.failed(&error);
                 record.status = error.status();
-                (error.to_response(&request_id).map(Either::Left), "host")
+                record.sent = response.body().size_hint().lower();
+                (response.map(Either::Left), "host")
             }
         };
         let headers = response.headers_mut();

@@ -42,3 +42,4 @@ pub use invoke::InvokeError;
 pub use limits::Limits;
 pub use loader::{CodePrefix, CodePrefixError, LoadError};
 pub use server::serve;
+pub use text::chain;

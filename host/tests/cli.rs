@@ -402,24 +402,11 @@ fn each_line_of_the_demo_works_when_pasted() {
     let made: Vec<_> = text
         .lines()
         .map(str::trim)
-        .filter(|line| line.starts_with("webtask token create"))
+        .filter(|line| line.contains("webtask token create"))
         .collect();
     assert_eq!(made.len(), 3, "{page}");
     for line in made {
-        let path = Path::new(env!("CARGO_BIN_EXE_webtask"))
-            .parent()
-            .expect("a directory");
-        let output = Command::new("sh")
-            .args(["-c", line])
-            .env(
-                "PATH",
-                format!(
-                    "{}:{}",
-                    path.display(),
-                    std::env::var("PATH").expect("a PATH")
-                ),
-            )
-            .output();
+        let output = Command::new("sh").args(["-c", line]).output();
         assert!(stdout(&output.expect("a shell")).starts_with("wt1."));
     }
     demo.signal("-INT");

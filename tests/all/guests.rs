@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use webtask_tests::{TestHost, claims_for, examples, guests, wait_for_line};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Empty};
+use webtask_tests::{TestHost, claims_for, examples, exchange, guests, wait_for_line};
 
 const WALL: Duration = Duration::from_millis(500);
 
@@ -231,21 +234,18 @@ async fn a_guests_log_has_the_requests_id_and_cannot_forge_a_line() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn draining_finishes_what_runs() {
     let host = TestHost::start().await;
-    let token = host.token(guests::SLOWBODY);
-    assert_eq!(host.get(&token, "/?n=1&ms=1").await.status, 200);
-    let address = host.address;
-    let slow =
-        tokio::spawn(async move { webtask_tests::get(address, &token, "/run/?n=5&ms=100").await });
-    // The run has begun when it is in the log of nobody yet but holds a connection: wait for its head.
-    tokio::time::timeout(Duration::from_secs(5), async {
-        while tokio::net::TcpStream::connect(address).await.is_err() {}
-    })
-    .await
-    .expect("the host listens");
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    host.stop().await;
-    let reply = slow.await.expect("an answer");
-    assert!(reply.status == 200 && reply.whole, "{reply:?}");
+    let (token, address) = (host.token(guests::SLOWBODY), host.address);
+    let request = Request::get("/run/?n=5&ms=100")
+        .header("host", "x")
+        .header("webtask-token", token)
+        .body(Empty::<Bytes>::new())
+        .expect("a request");
+    // The head is here: the run is under way, and half a second from its end.
+    let reply = exchange(address, request).await;
+    let (stopped, body) = tokio::join!(host.stop(), reply.into_body().collect());
+    let () = stopped;
+    let body = body.expect("a whole body").to_bytes();
+    assert!(body.ends_with(b"chunk 4\n"), "{body:?}");
     assert!(
         tokio::net::TcpStream::connect(address).await.is_err(),
         "a stopped host accepts no more"

@@ -3,7 +3,8 @@
 //! Shows a readable secret that only checks, a bounded body, and cryptography from ordinary crates.
 //!
 //! Token: `webtask token create --keys keys.toml --url https://example.com/webhook.wasm --sha256 …
-//! --secret-file webhook-secret=secret.txt`; a sender of webhooks cannot set headers, so it gets the token in the URL.
+//! --secret-file webhook-secret=secret.txt --via path`; a sender of webhooks cannot set headers, so it gets the token
+//! in the URL.
 //! Call: `curl -H "X-Hub-Signature-256: sha256=$(printf %s "$BODY" | openssl dgst -sha256 -hmac "$SECRET" -r | cut -c1-64)"
 //! -H 'X-GitHub-Event: issues' -d "$BODY" http://localhost:8080/t/$TOKEN`
 
@@ -11,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use webtask::{Error, HeaderMap, Request, Response, StatusCode, secrets};
 
-/// GitHub sends no more.
+/// GitHub sends 25 MiB at most; a runtime takes 16 MiB unless its limit request-bytes says otherwise.
 const MAX_BODY: usize = 25 * 1024 * 1024;
 
 #[derive(serde::Deserialize)]

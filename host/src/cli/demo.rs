@@ -46,6 +46,8 @@ struct Place {
     examples: PathBuf,
     runtime: String,
     payments: String,
+    /// As this process was called, so that what is printed can be pasted.
+    command: String,
 }
 
 impl DemoCommand {
@@ -82,6 +84,7 @@ impl DemoCommand {
                 examples,
                 runtime: format!("http://{local}"),
                 payments: format!("http://{origin}"),
+                command: std::env::args().next().unwrap_or_else(|| "webtask".into()),
             };
             super::keys::write_keyring(&place.keys, &place.keyring)?;
             let key = random_hex(12)?;
@@ -211,7 +214,8 @@ impl Place {
 
     fn made(&self, example: &str, flags: &str) -> String {
         format!(
-            "webtask token create --keys {} --expires 1d --url {}{flags}",
+            "{} token create --keys {} --expires 1d --url {}{flags}",
+            self.command,
             self.keys.display(),
             self.wasm(example).display()
         )

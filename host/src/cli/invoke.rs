@@ -8,6 +8,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use serde::Deserialize;
 
+use webtask_host::chain;
+
 use super::{Failure, block_on, print};
 
 /// Call a webtask
@@ -55,7 +57,6 @@ pub(crate) struct InvokeCommand {
 struct Problem {
     code: String,
     title: String,
-    request_id: String,
 }
 
 impl InvokeCommand {
@@ -65,7 +66,7 @@ impl InvokeCommand {
         let request = self.build()?;
         block_on(async move {
             let response = webtask_host::send(request, limit).await.map_err(|error| {
-                Failure::usage(format!("{host}: {error}")).hint("is the runtime running? start it with: webtask serve; or name another one with --host")
+                Failure::usage(format!("{host}: {}", chain(&error))).hint("is the runtime running? start it with: webtask serve; or name another one with --host")
             })?;
             if include {
                 eprintln!("{:?} {}", response.version(), response.status());
@@ -136,26 +137,32 @@ async fn answer(response: Response<Incoming>) -> Result<(), Failure> {
         .headers()
         .get("webtask-source")
         .is_some_and(|source| source == "host");
+    let request_id = response
+        .headers()
+        .get("webtask-request-id")
+        .map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned())
+        .unwrap_or_default();
+    let in_log = format!("the host's log has the cause under the request id {request_id}");
     let mut body = response.into_body();
     let broken = |error: hyper::Error| {
-        Failure::refused(format!("the answer broke off: {error}"))
-            .hint("the webtask failed after its answer began; the host's log says why")
+        Failure::refused(format!("the answer broke off: {error}")).hint(in_log.clone())
     };
     if by_host && !status.is_success() {
         let whole = http_body_util::Limited::new(body, 64 << 10)
             .collect()
             .await
-            .map_err(|error| Failure::refused(format!("the answer broke off: {error}")))?
+            .map_err(|error| {
+                Failure::refused(format!("the answer broke off: {error}")).hint(in_log.clone())
+            })?
             .to_bytes();
         return Err(match serde_json::from_slice::<Problem>(&whole) {
             Ok(problem) => Failure::refused(format!(
-                "{} {}: {} (request {})",
+                "{} {}: {}",
                 status.as_u16(),
                 problem.code,
-                problem.title,
-                problem.request_id
+                problem.title
             ))
-            .hint("the host's log has the cause under this request id"),
+            .hint(in_log),
             Err(_) => Failure::refused(format!("the host answered {status}")),
         });
     }
@@ -165,7 +172,7 @@ async fn answer(response: Response<Incoming>) -> Result<(), Failure> {
         }
     }
     if status.is_client_error() || status.is_server_error() {
-        return Err(Failure::refused(format!("the webtask answered {status}")));
+        return Err(Failure::refused(format!("the webtask answered {status}")).hint(in_log));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use webtask_host::{CodePrefix, Config, ConfigFile, Host, serve};
+use webtask_host::{CodePrefix, Config, ConfigFile, Host, chain, serve};
 
 use super::{Failure, block_on, keys::read_keyring, print};
 
@@ -105,7 +105,8 @@ pub(super) async fn run(
     for range in &config.private {
         tracing::warn!(%range, "addresses beyond the public internet are open to webtasks whose grants name them");
     }
-    let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("cannot start: {error}"));
+    let failed =
+        |error: &dyn std::error::Error| Failure::usage(format!("cannot start: {}", chain(error)));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
     let host = Host::new(config).map_err(|error| failed(&error))?;
@@ -159,7 +160,7 @@ fn code_prefixes(given: Vec<String>) -> Result<Vec<CodePrefix>, Failure> {
     let parse = |text: &String| {
         text.parse()
             .map_err(|error: webtask_host::CodePrefixError| {
-                Failure::usage(format!("--allow-code: {error}"))
+                Failure::usage(format!("--allow-code: {error}")).hint("name a directory that exists, or a URL prefix such as https://code.example.com/")
             })
     };
     given.iter().map(parse).collect()
