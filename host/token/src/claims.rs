@@ -6,7 +6,7 @@ use std::fmt;
 use crate::{DEFAULT_LIFE, DEFAULT_TENANT, Grant, Limits, LinkId, Origin, SecretClaim, Slot, path};
 
 /// Times end with the year 9999: a larger one is milliseconds by mistake.
-const MAX_TIME: u64 = 253_402_300_799;
+pub(crate) const MAX_TIME: u64 = 253_402_300_799;
 const MAX_URL_LEN: usize = 2048;
 const MAX_ISSUERS: usize = 32;
 
@@ -157,7 +157,7 @@ pub enum Carrier {
     Path,
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     (1..=64).contains(&text.len()) && text.bytes().all(byte)
 }

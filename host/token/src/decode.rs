@@ -4,35 +4,29 @@
 //! compares: whatever it did not think of (long integers, defaults written out, odd spellings of an
 //! origin) differs there.
 
-use std::collections::BTreeMap;
-
-use minicbor::encode::Write;
-use minicbor::{Decoder, Encoder};
-
-use crate::encode::write_claims;
-use crate::{Carrier, Claims, Error, Grant, Limits, LinkId, Secret, SecretClaim, Slot};
+use crate::cbor::{Reader, is_encoding_of};
+use crate::encode::{write_caveat, write_claims};
+use crate::{Carrier, Caveat, Claims, Error, Grant, Limits, LinkId, Secret, SecretClaim, Slot};
 
 /// Decodes claims and checks that they are valid and that these bytes are their only encoding.
-pub(crate) fn from_cbor(bytes: &[u8]) -> Result<Claims, Error> {
-    let mut reader = Reader(Decoder::new(bytes));
-    let claims = read_claims(&mut reader)?;
+pub(crate) fn claims(bytes: &[u8]) -> Result<Claims, Error> {
+    let claims = read_claims(&mut Reader::new(bytes))?;
     claims.check().map_err(Error::Malformed)?;
-    let mut again = Encoder::new(Same(bytes));
-    match write_claims(&mut again, &claims) {
-        Ok(()) if again.writer().0.is_empty() => Ok(claims),
-        _ => Err(Error::Malformed("the claims are not deterministic CBOR")),
+    if is_encoding_of(bytes, |e| write_claims(e, &claims)) {
+        Ok(claims)
+    } else {
+        Err(Error::Malformed("the claims are not deterministic CBOR"))
     }
 }
 
-/// A writer that only checks that it is given these bytes again.
-struct Same<'a>(&'a [u8]);
-
-impl Write for Same<'_> {
-    type Error = ();
-
-    fn write_all(&mut self, bytes: &[u8]) -> Result<(), ()> {
-        self.0 = self.0.strip_prefix(bytes).ok_or(())?;
-        Ok(())
+/// Decodes a caveat, as [`claims`] does.
+pub(crate) fn caveat(bytes: &[u8]) -> Result<Caveat, Error> {
+    let caveat = read_caveat(&mut Reader::new(bytes))?;
+    caveat.check().map_err(Error::Malformed)?;
+    if is_encoding_of(bytes, |e| write_caveat(e, &caveat)) {
+        Ok(caveat)
+    } else {
+        Err(Error::Malformed("a caveat is not deterministic CBOR"))
     }
 }
 
@@ -47,10 +41,10 @@ fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
             "lim" => c.lim = read_limits(r)?,
             "nbf" => c.nbf = Some(r.number()?),
             "out" => c.out = r.array(read_grant)?,
-            "ten" => c.tenant = r.text()?.to_owned(),
-            "url" => url = Some(r.text()?.to_owned()),
+            "ten" => c.tenant = r.string()?,
+            "url" => url = Some(r.string()?),
             "via" => c.via = r.array(read_carrier)?,
-            "params" => c.params = r.dictionary(|r| Ok(r.text()?.to_owned()))?,
+            "params" => c.params = r.dictionary(Reader::string)?,
             "sha256" => c.sha256 = Some(r.bytes()?),
             "secrets" => c.secrets = r.dictionary(read_secret)?,
             _ => return Err(Error::Malformed("the claims hold an unknown key")),
@@ -63,12 +57,32 @@ fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
     Ok(c)
 }
 
+fn read_caveat(r: &mut Reader<'_>) -> Result<Caveat, Error> {
+    let mut c = Caveat::default();
+    r.map(|key, r| {
+        match key {
+            "exp" => c.exp = Some(r.number()?),
+            "lim" => c.lim = read_limits(r)?,
+            "nbf" => c.nbf = Some(r.number()?),
+            "out" => c.out = Some(r.array(read_grant)?),
+            "note" => c.note = Some(r.string()?),
+            "path" => c.path = Some(r.string()?),
+            "params" => c.params = r.dictionary(Reader::string)?,
+            "methods" => c.methods = Some(r.array(Reader::string)?),
+            "origins" => c.origins = Some(r.array(Reader::string)?),
+            _ => return Err(Error::Malformed("a caveat holds an unknown key")),
+        }
+        Ok(())
+    })?;
+    Ok(c)
+}
+
 fn read_limits(r: &mut Reader<'_>) -> Result<Limits, Error> {
     let mut limits = Limits::default();
     r.map(|name, r| {
         let field = limits
             .field(name)
-            .ok_or(Error::Malformed("the claim `lim` holds an unknown key"))?;
+            .ok_or(Error::Malformed("`lim` holds an unknown key"))?;
         *field = Some(r.number()?);
         Ok(())
     })?;
@@ -77,7 +91,7 @@ fn read_limits(r: &mut Reader<'_>) -> Result<Limits, Error> {
 
 fn read_grant(r: &mut Reader<'_>) -> Result<Grant, Error> {
     r.array_of(3)?;
-    let methods = r.array(|r| Ok(r.text()?.to_owned()))?;
+    let methods = r.array(Reader::string)?;
     let origin = r
         .text()?
         .parse()
@@ -85,7 +99,7 @@ fn read_grant(r: &mut Reader<'_>) -> Result<Grant, Error> {
     Ok(Grant {
         methods,
         origin,
-        path: r.text()?.to_owned(),
+        path: r.string()?,
     })
 }
 
@@ -99,7 +113,7 @@ fn read_carrier(r: &mut Reader<'_>) -> Result<Carrier, Error> {
 fn read_secret(r: &mut Reader<'_>) -> Result<SecretClaim, Error> {
     if r.is_text() {
         return Ok(SecretClaim {
-            value: Secret::new(r.text()?.to_owned()),
+            value: Secret::new(r.string()?),
             slots: Vec::new(),
         });
     }
@@ -108,105 +122,19 @@ fn read_secret(r: &mut Reader<'_>) -> Result<SecretClaim, Error> {
         .checked_sub(1)
         .ok_or(Error::Malformed("a secret has no value"))?;
     let mut secret = SecretClaim {
-        value: Secret::new(r.text()?.to_owned()),
+        value: Secret::new(r.string()?),
         slots: Vec::new(),
     };
     for _ in 0..slots {
         r.array_of(5)?;
         let invalid = |_| Error::Malformed("a slot is not valid");
         secret.slots.push(Slot {
-            method: r.text()?.to_owned(),
+            method: r.string()?,
             origin: r.text()?.parse().map_err(invalid)?,
-            path: r.text()?.to_owned(),
-            header: r.text()?.to_owned(),
+            path: r.string()?,
+            header: r.string()?,
             format: r.text()?.parse().map_err(invalid)?,
         });
     }
     Ok(secret)
-}
-
-/// The part of CBOR that claims use. Lengths are believed only as far as there are bytes.
-struct Reader<'b>(Decoder<'b>);
-
-impl<'b> Reader<'b> {
-    fn number(&mut self) -> Result<u64, Error> {
-        self.0.u64().map_err(unexpected)
-    }
-
-    fn text(&mut self) -> Result<&'b str, Error> {
-        self.0.str().map_err(unexpected)
-    }
-
-    fn is_text(&self) -> bool {
-        matches!(self.0.datatype(), Ok(minicbor::data::Type::String))
-    }
-
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let bytes = self.0.bytes().map_err(unexpected)?;
-        bytes
-            .try_into()
-            .map_err(|_| Error::Malformed("a digest or a link id is not of its length"))
-    }
-
-    fn array_len(&mut self) -> Result<u64, Error> {
-        self.0.array().map_err(unexpected)?.ok_or(INDEFINITE)
-    }
-
-    fn array_of(&mut self, len: u64) -> Result<(), Error> {
-        if self.array_len()? == len {
-            Ok(())
-        } else {
-            Err(Error::Malformed(
-                "a grant or a slot has too many or too few items",
-            ))
-        }
-    }
-
-    fn array<T>(
-        &mut self,
-        mut item: impl FnMut(&mut Self) -> Result<T, Error>,
-    ) -> Result<Vec<T>, Error> {
-        let mut items = Vec::new();
-        for _ in 0..self.array_len()? {
-            items.push(item(self)?);
-        }
-        Ok(items)
-    }
-
-    fn dictionary<T>(
-        &mut self,
-        mut value: impl FnMut(&mut Self) -> Result<T, Error>,
-    ) -> Result<BTreeMap<String, T>, Error> {
-        let mut entries = BTreeMap::new();
-        self.map(|name, r| {
-            entries.insert(name.to_owned(), value(r)?);
-            Ok(())
-        })?;
-        Ok(entries)
-    }
-
-    fn map(
-        &mut self,
-        mut entry: impl FnMut(&'b str, &mut Self) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut last = None;
-        for _ in 0..self.0.map().map_err(unexpected)?.ok_or(INDEFINITE)? {
-            let key = self.text()?;
-            let place = Some((key.len(), key));
-            if place == last {
-                return Err(Error::Malformed("a key of a map stands twice"));
-            } else if place < last {
-                return Err(Error::Malformed("the keys of a map are out of order"));
-            }
-            last = place;
-            entry(key, self)?;
-        }
-        Ok(())
-    }
-}
-
-const INDEFINITE: Error = Error::Malformed("an indefinite length");
-
-fn unexpected(_: minicbor::decode::Error) -> Error {
-    Error::Malformed("the claims are cut short, or not of the types that they should be")
 }

@@ -1,13 +1,18 @@
 //! Claims to deterministic CBOR (RFC 8949 section 4.2.1): exactly one encoding of any claims.
 
+use std::collections::BTreeMap;
+
 use minicbor::encode::Write;
 use minicbor::{Encoder, encode};
 use zeroize::Zeroizing;
 
-use crate::{Carrier, Claims, DEFAULT_TENANT, Kind, MAX_TOKEN_LEN, SealError, SecretClaim};
+use crate::{
+    Carrier, Caveat, Claims, DEFAULT_TENANT, Grant, Kind, Limits, MAX_TOKEN_LEN, SealError,
+    SecretClaim,
+};
 
 /// Encodes claims into a buffer with room for an AEAD tag: it must not grow, growing leaves copies behind.
-pub(crate) fn to_cbor(claims: &Claims) -> Result<Zeroizing<Vec<u8>>, SealError> {
+pub(crate) fn claims(claims: &Claims) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let mut buffer = Zeroizing::new(vec![0; MAX_TOKEN_LEN]);
     let cursor = encode::write::Cursor::new(buffer.as_mut_slice());
     let mut encoder = Encoder::new(cursor);
@@ -24,10 +29,9 @@ pub(crate) fn write_claims<W: Write>(
 ) -> Result<(), encode::Error<W::Error>> {
     let Kind::Run = c.kind; // the default, and a default is encoded as absence
     let tenant = Some(&c.tenant).filter(|tenant| *tenant != DEFAULT_TENANT);
-    let limits = c.lim.iter();
     let optional = [
         !c.iss.is_empty(),
-        limits.clone().next().is_some(),
+        c.lim.iter().next().is_some(),
         c.nbf.is_some(),
         !c.out.is_empty(),
         tenant.is_some(),
@@ -45,24 +49,12 @@ pub(crate) fn write_claims<W: Write>(
             e.bytes(link.as_bytes())?;
         }
     }
-    if limits.clone().next().is_some() {
-        e.str("lim")?.map(count(limits.clone()))?;
-        for (name, limit) in limits {
-            e.str(name)?.u64(limit)?;
-        }
-    }
+    write_limits(e, &c.lim)?;
     if let Some(nbf) = c.nbf {
         e.str("nbf")?.u64(nbf)?;
     }
     if !c.out.is_empty() {
-        e.str("out")?.array(count(c.out.iter()))?;
-        for grant in &c.out {
-            e.array(3)?.array(count(grant.methods.iter()))?;
-            for method in &grant.methods {
-                e.str(method)?;
-            }
-            e.str(&grant.origin.to_string())?.str(&grant.path)?;
-        }
+        write_grants(e.str("out")?, &c.out)?;
     }
     if let Some(tenant) = tenant {
         e.str("ten")?.str(tenant)?;
@@ -74,12 +66,7 @@ pub(crate) fn write_claims<W: Write>(
             e.str("path")?;
         }
     }
-    if !c.params.is_empty() {
-        e.str("params")?.map(count(c.params.iter()))?;
-        for (name, value) in in_order(c.params.iter()) {
-            e.str(name)?.str(value)?;
-        }
-    }
+    write_params(e, &c.params)?;
     if let Some(digest) = &c.sha256 {
         e.str("sha256")?.bytes(digest)?;
     }
@@ -88,6 +75,118 @@ pub(crate) fn write_claims<W: Write>(
         for (name, secret) in in_order(c.secrets.iter()) {
             write_secret(e.str(name)?, secret)?;
         }
+    }
+    Ok(())
+}
+
+/// Encodes a caveat.
+pub(crate) fn caveat(caveat: &Caveat) -> Vec<u8> {
+    let mut encoder = Encoder::new(Growing(Vec::new()));
+    write_caveat(&mut encoder, caveat).expect("a vector takes every byte");
+    encoder.into_writer().0
+}
+
+/// Writes a caveat; what is not set is written as absence.
+pub(crate) fn write_caveat<W: Write>(
+    e: &mut Encoder<W>,
+    c: &Caveat,
+) -> Result<(), encode::Error<W::Error>> {
+    let present = [
+        c.exp.is_some(),
+        c.lim.iter().next().is_some(),
+        c.nbf.is_some(),
+        c.out.is_some(),
+        c.note.is_some(),
+        c.path.is_some(),
+        !c.params.is_empty(),
+        c.methods.is_some(),
+        c.origins.is_some(),
+    ];
+    e.map(count(present.into_iter().filter(|present| *present)))?;
+    if let Some(exp) = c.exp {
+        e.str("exp")?.u64(exp)?;
+    }
+    write_limits(e, &c.lim)?;
+    if let Some(nbf) = c.nbf {
+        e.str("nbf")?.u64(nbf)?;
+    }
+    if let Some(out) = &c.out {
+        write_grants(e.str("out")?, out)?;
+    }
+    if let Some(note) = &c.note {
+        e.str("note")?.str(note)?;
+    }
+    if let Some(path) = &c.path {
+        e.str("path")?.str(path)?;
+    }
+    write_params(e, &c.params)?;
+    if let Some(methods) = &c.methods {
+        write_texts(e.str("methods")?, methods)?;
+    }
+    if let Some(origins) = &c.origins {
+        write_texts(e.str("origins")?, origins)?;
+    }
+    Ok(())
+}
+
+/// A buffer that grows: caveats are no secret.
+struct Growing(Vec<u8>);
+
+impl Write for Growing {
+    type Error = std::convert::Infallible;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn write_limits<W: Write>(
+    e: &mut Encoder<W>,
+    limits: &Limits,
+) -> Result<(), encode::Error<W::Error>> {
+    let len = count(limits.iter());
+    if len > 0 {
+        e.str("lim")?.map(len)?;
+        for (name, limit) in limits.iter() {
+            e.str(name)?.u64(limit)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_params<W: Write>(
+    e: &mut Encoder<W>,
+    params: &BTreeMap<String, String>,
+) -> Result<(), encode::Error<W::Error>> {
+    if !params.is_empty() {
+        e.str("params")?.map(count(params.iter()))?;
+        for (name, value) in in_order(params.iter()) {
+            e.str(name)?.str(value)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_texts<W: Write>(
+    e: &mut Encoder<W>,
+    texts: &[String],
+) -> Result<(), encode::Error<W::Error>> {
+    e.array(count(texts.iter()))?;
+    for text in texts {
+        e.str(text)?;
+    }
+    Ok(())
+}
+
+fn write_grants<W: Write>(
+    e: &mut Encoder<W>,
+    grants: &[Grant],
+) -> Result<(), encode::Error<W::Error>> {
+    e.array(count(grants.iter()))?;
+    for grant in grants {
+        write_texts(e.array(3)?, &grant.methods)?;
+        e.str(&grant.origin.to_string())?.str(&grant.path)?;
     }
     Ok(())
 }

@@ -9,9 +9,12 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::caveat::changes;
 use crate::keyring::Key;
+use crate::rights::times;
 use crate::{
-    Claims, Error, KeyId, Keyring, LinkId, MAX_CAVEATS, MAX_TOKEN_LEN, SealError, decode, encode,
+    Caveat, Claims, Error, KeyId, Keyring, LinkId, MAX_CAVEATS, MAX_TOKEN_LEN, SealError, decode,
+    encode,
 };
 
 const NONCE_LEN: usize = 24;
@@ -29,7 +32,7 @@ impl Keyring {
         let mut nonce = XNonce::default();
         getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
         let head = format!("wt1.{}", key.kid);
-        let mut buffer = encode::to_cbor(claims)?;
+        let mut buffer = encode::claims(claims)?;
         if buffer.len() > MAX_TOKEN_LEN - TAG_LEN {
             return Err(SealError::TooLong);
         }
@@ -47,7 +50,8 @@ impl Keyring {
         }
     }
 
-    /// Opens a token at a time, in Unix seconds: tail first, then the sealed claims, then the clock.
+    /// Opens a token at a time, in Unix seconds: tail first, then the sealed claims and the caveats, then
+    /// the clock. What the token allows is then in [`Opened::rights`], not in its claims.
     ///
     /// # Errors
     /// See [`Error`]. What differs between errors that are not [authenticated](Error::authenticated)
@@ -57,18 +61,23 @@ impl Keyring {
         let key = self.find(parts.kid).ok_or(Error::UnknownKey)?;
         let links = parts.authenticate(key)?;
         let id = *links.last().ok_or(Error::Unauthentic)?;
-        if !parts.caveats.is_empty() {
-            return Err(Error::CaveatUnsupported);
+        let claims = decode::claims(&parts.decrypt(key)?)?;
+        let caveats = parts.caveats.iter().map(|(_, bytes)| decode::caveat(bytes));
+        let caveats: Vec<Caveat> = caveats.collect::<Result<_, _>>()?;
+        for (place, caveat) in caveats.iter().enumerate() {
+            let mut earlier = caveats.iter().take(place).map(|caveat| &caveat.params);
+            if changes(&caveat.params, &claims.params)
+                || earlier.any(|fixed| changes(&caveat.params, fixed))
+            {
+                return Err(Error::ParamFixed { caveat: place + 1 });
+            }
         }
-        let claims = decode::from_cbor(&parts.decrypt(key)?)?;
-        match claims.nbf {
-            Some(nbf) if now < nbf => Err(Error::NotYetValid { nbf, now }),
-            _ if now >= claims.exp => Err(Error::Expired {
-                exp: claims.exp,
-                now,
-            }),
+        match times(&claims, &caveats) {
+            (_, exp) if now >= exp => Err(Error::Expired { exp, now }),
+            (Some(nbf), _) if now < nbf => Err(Error::NotYetValid { nbf, now }),
             _ => Ok(Opened {
                 claims,
+                caveats,
                 kid: key.kid.clone(),
                 id,
                 links,
@@ -80,8 +89,10 @@ impl Keyring {
 /// An authentic token of this time.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// What it says.
+    /// What was sealed. Caveats have taken from it: see [`rights`](Self::rights).
     pub claims: Claims,
+    /// What holders took away since, first to last.
+    pub caveats: Vec<Caveat>,
     /// The key that sealed it.
     pub kid: KeyId,
     /// This token: its last link.
@@ -102,7 +113,7 @@ pub fn inspect(token: &str) -> Result<Inspected, Error> {
         caveats: parts
             .caveats
             .iter()
-            .map(|caveat| (*caveat).to_owned())
+            .map(|(text, _)| (*text).to_owned())
             .collect(),
         len: token.len(),
     })
@@ -134,21 +145,22 @@ impl fmt::Debug for Inspected {
 }
 
 /// A token taken apart: well-formed, bounded, and not yet believed.
-struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     /// `wt1.<kid>`
     head: &'a str,
     kid: &'a str,
     /// `wt1.<kid>.<sealed>`
     link: &'a str,
     sealed: Vec<u8>,
-    caveats: Vec<&'a str>,
-    tail: [u8; 32],
+    /// Text and bytes of each.
+    pub(crate) caveats: Vec<(&'a str, Vec<u8>)>,
+    pub(crate) tail: [u8; 32],
 }
 
 const KID: Error = Error::Malformed("the kid is not 1 to 32 of [A-Za-z0-9_-]");
 
 impl<'a> Parts<'a> {
-    fn parse(token: &'a str) -> Result<Self, Error> {
+    pub(crate) fn parse(token: &'a str) -> Result<Self, Error> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(Error::Malformed("longer than 8 KiB"));
         }
@@ -172,11 +184,11 @@ impl<'a> Parts<'a> {
         }
         let mut pieces = rest.split('.');
         let sealed = pieces.next().unwrap_or_default();
-        let caveats: Vec<&str> = pieces.collect();
-        for caveat in &caveats {
-            if unbase64(caveat)?.is_empty() {
-                return Err(Error::Malformed("a caveat is empty"));
-            }
+        let caveats: Vec<(&str, Vec<u8>)> = pieces
+            .map(|text| Ok((text, unbase64(text)?)))
+            .collect::<Result<_, Error>>()?;
+        if caveats.iter().any(|(text, _)| text.is_empty()) {
+            return Err(Error::Malformed("a caveat is empty"));
         }
         let head_len = version.len() + 1 + kid.len();
         let link_len = head_len + 1 + sealed.len();
@@ -196,11 +208,11 @@ impl<'a> Parts<'a> {
     fn authenticate(&self, key: &Key) -> Result<Vec<LinkId>, Error> {
         let mut links = Vec::new();
         let mut last = mac(key.chain.as_slice(), self.link);
-        for caveat in &self.caveats {
+        for (text, _) in &self.caveats {
             // This is the tail of a wider token than the one we were given.
             let tail: Zeroizing<[u8; 32]> = Zeroizing::new(last.finalize().into_bytes().into());
             links.push(LinkId::of(tail.as_slice()));
-            last = mac(tail.as_slice(), caveat);
+            last = mac(tail.as_slice(), text);
         }
         last.verify_slice(&self.tail)
             .map_err(|_| Error::Unauthentic)?;
@@ -223,6 +235,11 @@ impl<'a> Parts<'a> {
 
 fn cipher(key: &Key) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new_from_slice(key.seal.as_slice()).expect("the key is 32 bytes")
+}
+
+/// The tail after one more caveat.
+pub(crate) fn link_tail(tail: &[u8; 32], caveat: &str) -> [u8; 32] {
+    mac(tail, caveat).finalize().into_bytes().into()
 }
 
 fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {

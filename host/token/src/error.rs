@@ -9,7 +9,7 @@
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The tail is authentic and the token carries caveats, which this version does not evaluate.
+    /// No longer given: caveats are evaluated, and one that is not known is [`Malformed`](Self::Malformed).
     #[error("the token carries a caveat that this version does not support")]
     CaveatUnsupported,
     /// Authentic, and over: `now >= exp` (RFC 7519 section 4.1.4). Unix seconds.
@@ -31,6 +31,12 @@ pub enum Error {
         /// The time that was given to `open`.
         now: u64,
     },
+    /// Authentic, and a caveat gives a parameter another value than it was fixed to before.
+    #[error("caveat {caveat} changes a parameter that is fixed already")]
+    ParamFixed {
+        /// The caveat by its place, from 1.
+        caveat: usize,
+    },
     /// The tail or the sealed claims are not what a holder of the key made.
     #[error("the token is not authentic")]
     Unauthentic,
@@ -46,13 +52,37 @@ impl Error {
     /// True for causes that can be reached only after the tail was found authentic.
     pub fn authenticated(&self) -> bool {
         match self {
-            Self::CaveatUnsupported | Self::Expired { .. } | Self::NotYetValid { .. } => true,
+            Self::CaveatUnsupported
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::ParamFixed { .. } => true,
             Self::Malformed(_)
             | Self::Unauthentic
             | Self::UnknownKey
             | Self::UnsupportedVersion => false,
         }
     }
+}
+
+/// Why a token was not narrowed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttenuateError {
+    /// The caveat breaks a rule of `SPEC.md`.
+    #[error("the caveat is not valid: {0}")]
+    Invalid(&'static str),
+    /// An earlier caveat has fixed a parameter to another value.
+    #[error("a parameter is fixed already, to another value")]
+    ParamFixed,
+    /// It is not a token of this version, or an earlier caveat is not one.
+    #[error("{0}")]
+    Token(Error),
+    /// The token would be longer than [`MAX_TOKEN_LEN`](crate::MAX_TOKEN_LEN).
+    #[error("the token would be longer than 8 KiB")]
+    TooLong,
+    /// The token carries [`MAX_CAVEATS`](crate::MAX_CAVEATS) already.
+    #[error("the token carries 16 caveats already")]
+    TooMany,
 }
 
 /// Why claims were not sealed.

@@ -2,12 +2,13 @@
 //!
 //! This crate owns the format and nothing else: [`Keyring::seal`] makes a token out of [`Claims`],
 //! [`Keyring::open`] gives them back if every byte of the token is authentic and the time is right.
+//! [`attenuate`] narrows a token without any key, and [`Opened::rights`] is what is left of it.
 //! It must not know files, networks, clocks or runtimes: the time is an argument, and the only
 //! thing it takes from its surroundings is random bytes for nonces and new keys.
 //! `SPEC.md` beside this crate is normative; `vectors/` holds tokens to accept and to reject.
 //!
 //! ```
-//! use webtask_token::{Claims, Keyring, Secret, SecretClaim};
+//! use webtask_token::{Caveat, Claims, Denied, Keyring, Secret, SecretClaim, attenuate};
 //!
 //! let keyring = Keyring::generate(None);
 //! let now = 1_800_000_000;
@@ -21,9 +22,17 @@
 //! );
 //! let token = keyring.seal(&claims)?;
 //! assert_eq!(keyring.open(&token, now)?.claims.url, "https://example.com/hello.wasm");
+//!
+//! // Anybody who holds it can hand on less of it.
+//! let caveat = Caveat { methods: Some(vec!["GET".to_owned()]), ..Caveat::default() };
+//! let narrowed = attenuate(&token, &caveat)?;
+//! let rights = keyring.open(&narrowed, now)?.rights();
+//! assert_eq!(rights.allows_request("POST", "/"), Err(Denied::Method));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod caveat;
+mod cbor;
 mod claims;
 mod decode;
 mod encode;
@@ -36,19 +45,22 @@ mod keyring;
 mod limits;
 mod origin;
 mod path;
+mod rights;
 mod secret;
 mod slot;
 pub mod units;
 
+pub use caveat::{Caveat, attenuate};
 pub use claims::{Carrier, Claims, Kind};
 pub use envelope::{Inspected, Opened, inspect};
-pub use error::{Error, KeyringError, ParseError, SealError};
+pub use error::{AttenuateError, Error, KeyringError, ParseError, SealError};
 pub use format::Format;
 pub use grant::Grant;
 pub use id::{KeyId, LinkId};
 pub use keyring::Keyring;
 pub use limits::Limits;
 pub use origin::{Origin, Scheme};
+pub use rights::{Denied, Rights};
 pub use secret::{Secret, SecretClaim};
 pub use slot::Slot;
 

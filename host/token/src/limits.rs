@@ -59,6 +59,25 @@ impl Limits {
         .filter_map(|(name, value)| Some((name, value?)))
     }
 
+    /// The lower one of each limit.
+    #[must_use]
+    pub fn lowered(&self, other: &Self) -> Self {
+        let lower = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            _ => a.or(b),
+        };
+        Self {
+            cpu_ms: lower(self.cpu_ms, other.cpu_ms),
+            wall_ms: lower(self.wall_ms, other.wall_ms),
+            memory: lower(self.memory, other.memory),
+            request: lower(self.request, other.request),
+            response: lower(self.response, other.response),
+            calls: lower(self.calls, other.calls),
+            log: lower(self.log, other.log),
+            rate: lower(self.rate, other.rate),
+        }
+    }
+
     /// The field of a name, as on the command line and in the claim.
     pub(crate) fn field(&mut self, name: &str) -> Option<&mut Option<u64>> {
         Some(match name {
