@@ -40,6 +40,10 @@ impl<'b> Reader<'b> {
         self.0.u64().map_err(unexpected)
     }
 
+    pub(crate) fn boolean(&mut self) -> Result<bool, Error> {
+        self.0.bool().map_err(unexpected)
+    }
+
     pub(crate) fn text(&mut self) -> Result<&'b str, Error> {
         self.0.str().map_err(unexpected)
     }

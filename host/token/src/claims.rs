@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{DEFAULT_LIFE, DEFAULT_TENANT, Grant, Limits, LinkId, Origin, SecretClaim, Slot, path};
+use crate::{
+    Ceiling, DEFAULT_LIFE, DEFAULT_TENANT, Grant, Limits, LinkId, Origin, SecretClaim, Slot, path,
+};
 
 /// Times end with the year 9999: a larger one is milliseconds by mistake.
 pub(crate) const MAX_TIME: u64 = 253_402_300_799;
 const MAX_URL_LEN: usize = 2048;
+const NOTHING_TO_RUN: &str = "an issuer token has no code, and nothing for it";
 const MAX_ISSUERS: usize = 32;
 
 /// What a token says: the code, what it gets, until when. Sealed, so only holders of the key read it.
 #[derive(Clone)]
 pub struct Claims {
-    /// What the token is for.
+    /// What the token is for. One that issues has no code and nothing for it: of the fields below only
+    /// the tenant, the times and `lim.rate`.
     pub kind: Kind,
     /// The tenant, 1 to 64 of `[A-Za-z0-9_.-]`.
     pub tenant: String,
@@ -61,6 +65,14 @@ impl Claims {
         }
     }
 
+    /// Claims that run nothing and mint what is below the ceiling, from `now` for [`DEFAULT_LIFE`].
+    pub fn issuer(ceiling: Ceiling, now: u64) -> Self {
+        Self {
+            kind: Kind::Issue(Box::new(ceiling)),
+            ..Self::new("", now)
+        }
+    }
+
     /// The rules that types do not hold. Sealing and opening check the same ones.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         let rule = |holds: bool, text: &'static str| if holds { Ok(()) } else { Err(text) };
@@ -68,8 +80,31 @@ impl Claims {
             is_name(&self.tenant),
             "a tenant is 1 to 64 of [A-Za-z0-9_.-]",
         )?;
+        if let Kind::Issue(ceiling) = &self.kind {
+            ceiling.check()?;
+            let Self {
+                url,
+                sha256: None,
+                secrets,
+                params,
+                out,
+                iss,
+                via,
+                ..
+            } = self
+            else {
+                return Err(NOTHING_TO_RUN);
+            };
+            let nothing = url.is_empty() && secrets.is_empty() && params.is_empty();
+            let nothing = nothing && out.is_empty() && iss.is_empty() && via.is_empty();
+            rule(nothing, NOTHING_TO_RUN)?;
+            rule(
+                self.lim.iter().all(|(name, _)| name == "rate"),
+                "an issuer token has no limit but `rate`",
+            )?;
+        }
         rule(
-            is_code_url(&self.url),
+            self.kind != Kind::Run || is_code_url(&self.url),
             "the URL is not a plain absolute https, http or file URL of at most 2048 bytes",
         )?;
         rule(
@@ -142,9 +177,11 @@ impl fmt::Debug for Claims {
 }
 
 /// What a token is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Kind {
+    /// It never runs: it mints tokens that do, below this ceiling.
+    Issue(Box<Ceiling>),
     /// It runs its code.
     Run,
 }
@@ -163,7 +200,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 }
 
 /// A URL that every parser reads alike: what is sealed is what is fetched.
-fn is_code_url(url: &str) -> bool {
+pub(crate) fn is_code_url(url: &str) -> bool {
     let byte = |b: u8| b.is_ascii_graphic() && !b"\\\"<>^`{|}#".contains(&b);
     if url.len() > MAX_URL_LEN || !url.bytes().all(byte) {
         return false;

@@ -6,7 +6,9 @@
 
 use crate::cbor::{Reader, is_encoding_of};
 use crate::encode::{write_caveat, write_claims};
-use crate::{Carrier, Caveat, Claims, Error, Grant, Limits, LinkId, Secret, SecretClaim, Slot};
+use crate::{
+    Carrier, Caveat, Ceiling, Claims, Error, Grant, Kind, Limits, LinkId, Secret, SecretClaim, Slot,
+};
 
 /// Decodes claims and checks that they are valid and that these bytes are their only encoding.
 pub(crate) fn claims(bytes: &[u8]) -> Result<Claims, Error> {
@@ -32,6 +34,7 @@ pub(crate) fn caveat(bytes: &[u8]) -> Result<Caveat, Error> {
 
 fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
     let (mut url, mut iat, mut exp) = (None, None, None);
+    let mut issues = false;
     let mut c = Claims::new("", 0);
     r.map(|key, r| {
         match key {
@@ -44,6 +47,8 @@ fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
             "ten" => c.tenant = r.string()?,
             "url" => url = Some(r.string()?),
             "via" => c.via = r.array(read_carrier)?,
+            "kind" if r.text()? == "issue" => issues = true,
+            "issue" => c.kind = Kind::Issue(Box::new(read_ceiling(r)?)),
             "params" => c.params = r.dictionary(Reader::string)?,
             "sha256" => c.sha256 = Some(r.bytes()?),
             "secrets" => c.secrets = r.dictionary(read_secret)?,
@@ -51,9 +56,36 @@ fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
         }
         Ok(())
     })?;
-    c.url = url.ok_or(Error::Malformed("the claim `url` is missing"))?;
+    if issues != matches!(c.kind, Kind::Issue(_)) {
+        return Err(Error::Malformed("of `kind` and `issue` one is missing"));
+    }
+    c.url = match url {
+        None if !issues => return Err(Error::Malformed("the claim `url` is missing")),
+        url => url.unwrap_or_default(),
+    };
     c.iat = iat.ok_or(Error::Malformed("the claim `iat` is missing"))?;
     c.exp = exp.ok_or(Error::Malformed("the claim `exp` is missing"))?;
+    Ok(c)
+}
+
+fn read_ceiling(r: &mut Reader<'_>) -> Result<Ceiling, Error> {
+    let mut life = None;
+    let mut c = Ceiling::new(Vec::new(), 0);
+    r.map(|key, r| {
+        match key {
+            "lim" => c.lim = read_limits(r)?,
+            "out" => c.out = r.array(read_grant)?,
+            "via" => c.via = r.array(read_carrier)?,
+            "life" => life = Some(r.number()?),
+            "urls" => c.urls = r.array(Reader::string)?,
+            "params" => c.params = r.array(Reader::string)?,
+            "secrets" => c.secrets = r.array(Reader::string)?,
+            "unpinned" => c.unpinned = r.boolean()?,
+            _ => return Err(Error::Malformed("a ceiling holds an unknown key")),
+        }
+        Ok(())
+    })?;
+    c.life = life.ok_or(Error::Malformed("a ceiling has no `life`"))?;
     Ok(c)
 }
 

@@ -7,8 +7,8 @@ use minicbor::{Encoder, encode};
 use zeroize::Zeroizing;
 
 use crate::{
-    Carrier, Caveat, Claims, DEFAULT_TENANT, Grant, Kind, Limits, MAX_TOKEN_LEN, SealError,
-    SecretClaim,
+    Carrier, Caveat, Ceiling, Claims, DEFAULT_TENANT, Grant, Kind, Limits, MAX_TOKEN_LEN,
+    SealError, SecretClaim,
 };
 
 /// Encodes claims into a buffer with room for an AEAD tag: it must not grow, growing leaves copies behind.
@@ -27,7 +27,10 @@ pub(crate) fn write_claims<W: Write>(
     e: &mut Encoder<W>,
     c: &Claims,
 ) -> Result<(), encode::Error<W::Error>> {
-    let Kind::Run = c.kind; // the default, and a default is encoded as absence
+    let ceiling = match &c.kind {
+        Kind::Run => None, // the default, and a default is encoded as absence
+        Kind::Issue(ceiling) => Some(ceiling),
+    };
     let tenant = Some(&c.tenant).filter(|tenant| *tenant != DEFAULT_TENANT);
     let optional = [
         !c.iss.is_empty(),
@@ -35,12 +38,15 @@ pub(crate) fn write_claims<W: Write>(
         c.nbf.is_some(),
         !c.out.is_empty(),
         tenant.is_some(),
+        !c.url.is_empty(),
         !c.via.is_empty(),
+        ceiling.is_some(), // `kind`
+        ceiling.is_some(), // `issue`
         !c.params.is_empty(),
         c.sha256.is_some(),
         !c.secrets.is_empty(),
     ];
-    e.map(3 + count(optional.into_iter().filter(|present| *present)))?;
+    e.map(2 + count(optional.into_iter().filter(|present| *present)))?;
     e.str("exp")?.u64(c.exp)?;
     e.str("iat")?.u64(c.iat)?;
     if !c.iss.is_empty() {
@@ -59,12 +65,13 @@ pub(crate) fn write_claims<W: Write>(
     if let Some(tenant) = tenant {
         e.str("ten")?.str(tenant)?;
     }
-    e.str("url")?.str(&c.url)?;
-    if !c.via.is_empty() {
-        e.str("via")?.array(count(c.via.iter()))?;
-        for Carrier::Path in &c.via {
-            e.str("path")?;
-        }
+    if !c.url.is_empty() {
+        e.str("url")?.str(&c.url)?;
+    }
+    write_carriers(e, &c.via)?;
+    if let Some(ceiling) = ceiling {
+        e.str("kind")?.str("issue")?;
+        write_ceiling(e.str("issue")?, ceiling)?;
     }
     write_params(e, &c.params)?;
     if let Some(digest) = &c.sha256 {
@@ -139,6 +146,48 @@ impl Write for Growing {
         self.0.extend_from_slice(bytes);
         Ok(())
     }
+}
+
+fn write_ceiling<W: Write>(e: &mut Encoder<W>, c: &Ceiling) -> Result<(), encode::Error<W::Error>> {
+    let present = [
+        c.lim.iter().next().is_some(),
+        !c.out.is_empty(),
+        !c.via.is_empty(),
+        !c.params.is_empty(),
+        !c.secrets.is_empty(),
+        c.unpinned,
+    ];
+    e.map(2 + count(present.into_iter().filter(|present| *present)))?;
+    write_limits(e, &c.lim)?;
+    if !c.out.is_empty() {
+        write_grants(e.str("out")?, &c.out)?;
+    }
+    write_carriers(e, &c.via)?;
+    e.str("life")?.u64(c.life)?;
+    write_texts(e.str("urls")?, &c.urls)?;
+    if !c.params.is_empty() {
+        write_texts(e.str("params")?, &c.params)?;
+    }
+    if !c.secrets.is_empty() {
+        write_texts(e.str("secrets")?, &c.secrets)?;
+    }
+    if c.unpinned {
+        e.str("unpinned")?.bool(true)?;
+    }
+    Ok(())
+}
+
+fn write_carriers<W: Write>(
+    e: &mut Encoder<W>,
+    via: &[Carrier],
+) -> Result<(), encode::Error<W::Error>> {
+    if !via.is_empty() {
+        e.str("via")?.array(count(via.iter()))?;
+        for Carrier::Path in via {
+            e.str("path")?;
+        }
+    }
+    Ok(())
 }
 
 fn write_limits<W: Write>(

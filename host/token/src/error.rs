@@ -100,7 +100,7 @@ pub enum SealError {
     TooLong,
 }
 
-/// Why a keyring was not read. Never holds key material: keys are named by their place in the file.
+/// Why a keyring was not read or changed. Never holds key material: keys are named by their place in the file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyringError {
@@ -113,12 +113,21 @@ pub enum KeyringError {
     /// A `root` is not 32 bytes in canonical base64url.
     #[error("key {0} has a root that is not 32 bytes in base64url without padding")]
     Root(usize),
+    /// The key seals, and a keyring must have one that does.
+    #[error("the key seals new tokens; let another one seal first")]
+    Seals,
     /// `seal` names no key of this keyring.
     #[error("`seal` names no key of this keyring")]
     Sealing,
     /// Not TOML, a missing field, or one that a keyring does not have; with the line it is in.
     #[error("line {0} is not TOML, or has a field that a keyring does not have, or lacks one")]
     Syntax(usize),
+    /// Another key has this `kid`.
+    #[error("the keyring has a key of this kid already")]
+    Taken,
+    /// No key has this `kid`.
+    #[error("the keyring has no key of this kid")]
+    Unknown,
 }
 
 /// Why a text form was not understood. Says what to write, never repeats the text.

@@ -32,6 +32,14 @@ impl Grant {
             && path::matches(&self.path, path)
     }
 
+    /// True if every request that this grant allows is allowed by `other`.
+    pub fn within(&self, other: &Self) -> bool {
+        let named = |method: &String| other.methods.iter().any(|m| m == method || m == "*");
+        self.methods.iter().all(named)
+            && self.origin.within(&other.origin)
+            && path::within(&self.path, &other.path)
+    }
+
     /// Checks what the types leave open.
     pub(crate) fn check(&self) -> Result<(), ParseError> {
         let any = matches!(self.methods.as_slice(), [only] if only == "*");
@@ -155,5 +163,39 @@ mod tests {
             any.allows("DELETE", "https", "h", 443, "/")
                 && !any.allows("*", "https", "h", 443, "/")
         );
+    }
+    #[test]
+    fn a_grant_lies_within_a_wider_one() {
+        let within = |a: &str, b: &str| a.parse::<Grant>().unwrap().within(&b.parse().unwrap());
+        let wide = "GET,POST https://*.example.com/v1/*";
+        for (narrow, wide, expected) in [
+            (wide, wide, true),
+            ("GET https://*.example.com/v1/*", wide, true),
+            ("POST https://a.b.example.com/v1/x", wide, true),
+            ("POST,GET https://*.b.example.com/v1/x/*", wide, true),
+            ("PUT https://a.example.com/v1/x", wide, false),
+            ("GET,PUT https://a.example.com/v1/x", wide, false),
+            ("* https://a.example.com/v1/x", wide, false),
+            ("GET https://example.com/v1/x", wide, false),
+            ("GET https://*.com.example.org/v1/x", wide, false),
+            ("GET https://aexample.com/v1/x", wide, false),
+            ("GET https://*.xexample.com/v1/x", wide, false),
+            ("GET https://a.example.com/v1", wide, false),
+            ("GET https://a.example.com/v*", wide, false),
+            ("GET https://a.example.com/*", wide, false),
+            ("GET https://a.example.com:8443/v1/x", wide, false),
+            ("GET http://a.example.com/v1/x", wide, false),
+            ("* https://h/*", "* https://h/*", true),
+            ("DELETE https://h/a", "* https://h/*", true),
+            ("GET https://h/a", "GET https://h/a", true),
+            ("GET https://h/a*", "GET https://h/a", false),
+            ("GET https://h/a", "GET https://h/a*", true),
+            ("GET https://h/ab", "GET https://h/a", false),
+            ("GET https://*.a.test/", "GET https://b.a.test/", false),
+            ("GET https://*.a.test/", "GET https://*.b.a.test/", false),
+            ("GET http://127.0.0.1/", "GET http://127.0.0.1/*", true),
+        ] {
+            assert_eq!(within(narrow, wide), expected, "{narrow} in {wide}");
+        }
     }
 }

@@ -22,16 +22,51 @@ impl Keyring {
     /// # Panics
     /// If the operating system has no random bytes: there is nothing to go on with.
     pub fn generate(kid: Option<KeyId>) -> Self {
-        let mut root = Zeroizing::new([0; 32]);
-        let mut name = [0; 4];
-        getrandom::fill(root.as_mut_slice())
-            .and_then(|()| getrandom::fill(&mut name))
-            .expect("the operating system has random bytes");
-        let kid = kid.unwrap_or_else(|| KeyId::random(name));
         Self {
-            keys: vec![Key::new(kid, root, None)],
+            keys: vec![Key::generate(kid, None)],
             sealing: 0,
         }
+    }
+
+    /// Adds a new key, which seals from now on; the others go on opening. Gives its name.
+    ///
+    /// # Errors
+    /// [`KeyringError::Taken`] if a key has this `kid` already.
+    ///
+    /// # Panics
+    /// If the operating system has no random bytes.
+    pub fn rotate(&mut self, kid: Option<KeyId>, now: u64) -> Result<&KeyId, KeyringError> {
+        if kid
+            .as_ref()
+            .is_some_and(|kid| self.find(kid.as_str()).is_some())
+        {
+            return Err(KeyringError::Taken);
+        }
+        let mut key = Key::generate(kid.clone(), Some(now));
+        while self.find(key.kid.as_str()).is_some() {
+            // Two random names of eight digits are one in 2^32; a keyring must not have both.
+            key = Key::generate(None, Some(now));
+        }
+        self.sealing = self.keys.len();
+        self.keys.push(key);
+        Ok(self.sealing_kid())
+    }
+
+    /// Takes a key out, and with it every token that it sealed.
+    ///
+    /// # Errors
+    /// [`KeyringError::Seals`] for the sealing key, [`KeyringError::Unknown`] for one that is not here.
+    pub fn retire(&mut self, kid: &KeyId) -> Result<(), KeyringError> {
+        let place = self.keys.iter().position(|key| key.kid == *kid);
+        let place = place.ok_or(KeyringError::Unknown)?;
+        if place == self.sealing {
+            return Err(KeyringError::Seals);
+        }
+        drop(self.keys.remove(place));
+        if place < self.sealing {
+            self.sealing -= 1;
+        }
+        Ok(())
     }
 
     /// Notes when a new key was made, in Unix seconds. Nothing depends on it.
@@ -143,6 +178,15 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    fn generate(kid: Option<KeyId>, created: Option<u64>) -> Self {
+        let mut root = Zeroizing::new([0; 32]);
+        let mut name = [0; 4];
+        getrandom::fill(root.as_mut_slice())
+            .and_then(|()| getrandom::fill(&mut name))
+            .expect("the operating system has random bytes");
+        Self::new(kid.unwrap_or_else(|| KeyId::random(name)), root, created)
+    }
+
     fn new(kid: KeyId, root: Zeroizing<[u8; 32]>, created: Option<u64>) -> Self {
         let derive = |info: &[u8]| {
             let mut key = Zeroizing::new([0; 32]);
@@ -208,6 +252,32 @@ mod tests {
             *Keyring::generate(None).to_toml(),
             *Keyring::generate(None).to_toml()
         );
+    }
+
+    #[test]
+    fn keys_rotate_and_retire() {
+        let kid = |text: &str| text.parse::<KeyId>().unwrap();
+        let mut keyring = Keyring::generate(Some(kid("a")));
+        assert_eq!(keyring.rotate(Some(kid("a")), 5), Err(KeyringError::Taken));
+        assert_eq!(keyring.rotate(Some(kid("b")), 5).unwrap().as_str(), "b");
+        assert_eq!(keyring.created(&kid("b")), Some(5));
+        assert_eq!(keyring.created(&kid("a")), None);
+        let third = keyring.rotate(None, 6).unwrap().clone();
+        assert_eq!(keyring.retire(&third), Err(KeyringError::Seals));
+        assert_eq!(keyring.retire(&kid("c")), Err(KeyringError::Unknown));
+        assert_eq!(keyring.kids().count(), 3);
+        keyring.retire(&kid("a")).unwrap();
+        assert_eq!(*keyring.sealing_kid(), third);
+        assert_eq!(keyring.retire(&kid("a")), Err(KeyringError::Unknown));
+        let read = Keyring::from_toml(&keyring.to_toml()).unwrap();
+        assert_eq!(read.kids().collect::<Vec<_>>(), [&kid("b"), &third]);
+        // One that seals and is not the last stays the one that seals.
+        let mut keyring = Keyring::from_toml(&format!(
+            "seal = \"a\"\n[[key]]\nkid = \"a\"\nroot = \"{ROOT}\"\n[[key]]\nkid = \"b\"\nroot = \"{ROOT}\"\n"
+        ))
+        .unwrap();
+        keyring.retire(&kid("b")).unwrap();
+        assert_eq!(*keyring.sealing_kid(), kid("a"));
     }
 
     #[test]

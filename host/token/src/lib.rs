@@ -3,6 +3,7 @@
 //! This crate owns the format and nothing else: [`Keyring::seal`] makes a token out of [`Claims`],
 //! [`Keyring::open`] gives them back if every byte of the token is authentic and the time is right.
 //! [`attenuate`] narrows a token without any key, and [`Opened::rights`] is what is left of it.
+//! [`Opened::mint`] makes a token below the [`Ceiling`] of an issuer token.
 //! It must not know files, networks, clocks or runtimes: the time is an argument, and the only
 //! thing it takes from its surroundings is random bytes for nonces and new keys.
 //! `SPEC.md` beside this crate is normative; `vectors/` holds tokens to accept and to reject.
@@ -41,8 +42,10 @@ mod error;
 mod format;
 mod grant;
 mod id;
+mod issue;
 mod keyring;
 mod limits;
+mod mint;
 mod origin;
 mod path;
 mod rights;
@@ -57,8 +60,10 @@ pub use error::{AttenuateError, Error, KeyringError, ParseError, SealError};
 pub use format::Format;
 pub use grant::Grant;
 pub use id::{KeyId, LinkId};
+pub use issue::Ceiling;
 pub use keyring::Keyring;
 pub use limits::Limits;
+pub use mint::{Amount, MintError, MintRequest, Minted, RevokeRequest};
 pub use origin::{Origin, Scheme};
 pub use rights::{Denied, Rights};
 pub use secret::{Secret, SecretClaim};

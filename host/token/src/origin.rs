@@ -83,6 +83,16 @@ impl Origin {
         self.host.starts_with('*')
     }
 
+    /// True if every origin that this stands for is one that `other` stands for.
+    pub(crate) fn within(&self, other: &Self) -> bool {
+        let below = match (self.host.strip_prefix('*'), other.host.strip_prefix('*')) {
+            (Some(suffix), Some(wider)) => suffix.ends_with(wider),
+            (Some(_), None) => false,
+            (None, _) => other.matches(self.scheme.as_str(), &self.host, self.port),
+        };
+        self.scheme == other.scheme && self.port == other.port && below
+    }
+
     /// True if a request to this scheme, host and port goes to this origin.
     ///
     /// `host` is canonical, as [`host`](Self::host) is; another spelling does not match.

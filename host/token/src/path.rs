@@ -40,6 +40,14 @@ pub(crate) fn matches(pattern: &str, path: &str) -> bool {
         }
 }
 
+/// True if every path that matches `a` matches `b`.
+pub(crate) fn within(a: &str, b: &str) -> bool {
+    match b.strip_suffix('*') {
+        Some(prefix) => a.strip_suffix('*').unwrap_or(a).starts_with(prefix),
+        None => a == b,
+    }
+}
+
 /// True if some path matches both patterns.
 pub(crate) fn overlap(a: &str, b: &str) -> bool {
     match (a.strip_suffix('*'), b.strip_suffix('*')) {

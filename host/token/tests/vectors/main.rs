@@ -11,6 +11,7 @@
 
 mod cases;
 mod caveats;
+mod issue;
 mod writer;
 
 use std::fs;
@@ -18,7 +19,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use webtask_token::{
-    AttenuateError, Caveat, Claims, Denied, Error, Keyring, Limits, Opened, attenuate,
+    AttenuateError, Caveat, Ceiling, Claims, Denied, Error, Keyring, Kind, Limits, Opened,
+    attenuate,
 };
 
 fn directory() -> PathBuf {
@@ -191,6 +193,33 @@ fn caveat_json(caveat: &Caveat) -> Value {
         .collect()
 }
 
+fn ceiling_json(ceiling: &Ceiling) -> Value {
+    let list = |items: Vec<String>| (!items.is_empty()).then(|| json!(items));
+    let fields = [
+        (
+            "lim",
+            (ceiling.lim != Limits::default()).then(|| limits(&ceiling.lim)),
+        ),
+        (
+            "out",
+            list(ceiling.out.iter().map(ToString::to_string).collect()),
+        ),
+        (
+            "via",
+            list(ceiling.via.iter().map(|_| "path".to_owned()).collect()),
+        ),
+        ("life", Some(json!(ceiling.life))),
+        ("urls", Some(json!(ceiling.urls))),
+        ("params", list(ceiling.params.clone())),
+        ("secrets", list(ceiling.secrets.clone())),
+        ("unpinned", ceiling.unpinned.then_some(Value::Bool(true))),
+    ];
+    fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
+}
+
 fn attenuate_name(error: &AttenuateError) -> &'static str {
     match error {
         AttenuateError::Invalid(_) => "Invalid",
@@ -205,6 +234,7 @@ fn attenuate_name(error: &AttenuateError) -> &'static str {
 fn all() -> Vec<(String, Value)> {
     let mut cases = cases::all();
     cases.extend(caveats::all());
+    cases.extend(issue::all());
     cases
 }
 
@@ -259,6 +289,10 @@ fn claims(claims: &Claims) -> Value {
             )
         })
         .collect();
+    let issue = match &claims.kind {
+        Kind::Issue(ceiling) => Some(ceiling),
+        _ => None,
+    };
     let fields = [
         ("exp", Some(json!(claims.exp))),
         ("iat", Some(json!(claims.iat))),
@@ -282,7 +316,9 @@ fn claims(claims: &Claims) -> Value {
         ("secrets", (!secrets.is_empty()).then(|| json!(secrets))),
         ("sha256", claims.sha256.map(|digest| json!(hex(&digest)))),
         ("ten", Some(json!(claims.tenant))),
-        ("url", Some(json!(claims.url))),
+        ("url", issue.is_none().then(|| json!(claims.url))),
+        ("kind", issue.map(|_| json!("issue"))),
+        ("issue", issue.map(|ceiling| ceiling_json(ceiling))),
         (
             "via",
             texts(claims.via.iter().map(|_| "path".to_owned()).collect()),
