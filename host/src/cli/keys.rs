@@ -1,28 +1,30 @@
-//! `webtask keys`: keyring files. No other file of the command reads or writes one.
+//! `webtask keys`: the life of keys, from `generate` to `retire`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+mod file;
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use webtask_token::{KeyId, Keyring, Secret};
+use webtask_token::{KeyId, Keyring};
 
+use self::file::change_keyring;
+pub(crate) use self::file::{read_keyring, read_text, write_keyring};
 use super::token::{now, utc};
 use super::{Failure, print};
 
-/// The longest keyring file that is read, in bytes: some thousand keys.
-const MAX_LEN: u64 = 1 << 20;
-
-/// Make and list the keys that seal and open tokens
+/// Make, list, rotate and retire the keys that seal and open tokens
 ///
 /// A keyring is one TOML file. Whoever can read it can read every token that was sealed with it, and
 /// make new ones: it is created readable by you alone, and refused when others can read it.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   webtask keys generate --keys keys.toml
-  webtask keys list --keys keys.toml")]
+  webtask keys list --keys keys.toml
+
+  A new key every quarter, and the old one gone when its last token has expired:
+    webtask keys rotate --keys keys.toml --kid 2026-q4
+    webtask keys retire --keys keys.toml 2026-q3")]
 pub(crate) struct KeysCommand {
     #[command(subcommand)]
     command: Keys,
@@ -31,7 +33,9 @@ pub(crate) struct KeysCommand {
 #[derive(Debug, Subcommand)]
 enum Keys {
     Generate(Generate),
+    Rotate(Rotate),
     List(List),
+    Retire(Retire),
 }
 
 /// Make a keyring with one new key and print the key's id
@@ -64,12 +68,47 @@ struct List {
     json: bool,
 }
 
+/// Add a new key that seals from now on, and print its id
+///
+/// Tokens of the other keys open as before. The file is replaced in one step: a runtime that reads it
+/// meanwhile sees the old keyring or the new one. Give the new file to every runtime before you seal with it.
+#[derive(Args, Debug)]
+struct Rotate {
+    /// The keyring file
+    #[arg(long, value_name = "FILE", env = "WEBTASK_KEYS")]
+    keys: PathBuf,
+    /// The new key's public id, 1 to 32 of [A-Za-z0-9_-] [default: random]
+    #[arg(long)]
+    kid: Option<KeyId>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Remove a key: every token that it sealed fails from then on
+///
+/// The key that seals cannot be retired; rotate first. There is no way back but a copy of the file.
+/// `webtask token reseal` moves a token to the new key.
+#[derive(Args, Debug)]
+struct Retire {
+    /// The id of the key to remove, as `webtask keys list` prints it
+    kid: KeyId,
+    /// The keyring file
+    #[arg(long, value_name = "FILE", env = "WEBTASK_KEYS")]
+    keys: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 impl KeysCommand {
     /// Runs the command.
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
             Keys::Generate(command) => command.run(),
+            Keys::Rotate(command) => command.run(),
             Keys::List(command) => command.run(),
+            Keys::Retire(command) => command.run(),
         }
     }
 }
@@ -86,6 +125,45 @@ impl Generate {
             format!("{}\n", json!({ "kid": kid.as_str(), "keys": self.keys }))
         } else {
             format!("{kid}\n")
+        })
+    }
+}
+
+impl Rotate {
+    fn run(self) -> Result<(), Failure> {
+        let kid = change_keyring(&self.keys, |keyring| {
+            keyring.rotate(self.kid.clone(), now()).cloned()
+        })
+        .map_err(|failure| failure.hint("`webtask keys list` shows the keys that there are"))?;
+        eprintln!(
+            "wrote {}; runtimes without this file refuse what {kid} seals",
+            self.keys.display()
+        );
+        print(if self.json {
+            format!("{}\n", json!({ "kid": kid.as_str(), "keys": self.keys }))
+        } else {
+            format!("{kid}\n")
+        })
+    }
+}
+
+impl Retire {
+    fn run(self) -> Result<(), Failure> {
+        change_keyring(&self.keys, |keyring| keyring.retire(&self.kid)).map_err(|failure| {
+            failure.hint("`webtask keys list` shows which key seals; `webtask keys rotate` makes another one")
+        })?;
+        eprintln!(
+            "wrote {}; tokens of {} fail on every runtime that reads it",
+            self.keys.display(),
+            self.kid
+        );
+        print(if self.json {
+            format!(
+                "{}\n",
+                json!({ "kid": self.kid.as_str(), "keys": self.keys })
+            )
+        } else {
+            String::new()
         })
     }
 }
@@ -112,123 +190,5 @@ impl List {
             let head = format!("{:32}  {:20}  {}\n", "KID", "CREATED", "SEALS");
             head + &rows.into_iter().map(row).collect::<String>()
         })
-    }
-}
-
-/// Creates a keyring file that only its owner can read.
-pub(crate) fn write_keyring(path: &Path, keyring: &Keyring) -> Result<(), Failure> {
-    let shown = path.display();
-    let options = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let mut file = options.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => Failure::refused(format!(
-            "{shown} exists, and a keyring is never overwritten"
-        ))
-        .hint("choose another file, or move this one away if no token of its keys is in use"),
-        _ => Failure::usage(format!("cannot create {shown}: {error}")),
-    })?;
-    file.write_all(keyring.to_toml().as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|error| {
-            // Half a keyring would be refused later, and stand in the way of a whole one.
-            drop(std::fs::remove_file(path));
-            Failure::usage(format!("cannot write {shown}: {error}"))
-        })
-}
-
-/// Reads a keyring file that nobody but its owner can read.
-pub(crate) fn read_keyring(path: &Path) -> Result<Keyring, Failure> {
-    let shown = path.display();
-    let failed = |error: std::io::Error| {
-        let failure = Failure::usage(format!("cannot read {shown}: {error}"));
-        match error.kind() {
-            ErrorKind::NotFound => failure.hint(format!(
-                "make a keyring with: webtask keys generate --keys {shown}"
-            )),
-            _ => failure,
-        }
-    };
-    let file = File::open(path).map_err(failed)?;
-    // Of the file that is open, not of the name: the name may be another file by now.
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Failure::refused(format!(
-            "{shown} is open to other users (mode {mode:04o}), and who reads it reads every token"
-        ))
-        .hint(format!("chmod 600 {shown}")));
-    }
-    let text = read_text(file, MAX_LEN).map_err(failed)?;
-    Keyring::from_toml(text.expose())
-        .map_err(|error| Failure::refused(format!("{shown} is not a keyring: {error}")))
-}
-
-/// Reads text into memory that is wiped afterwards and that is never moved while it grows.
-pub(super) fn read_text(source: impl std::io::Read, most: u64) -> std::io::Result<Secret> {
-    let too_large = || {
-        std::io::Error::new(
-            ErrorKind::InvalidData,
-            format!("it is larger than {most} bytes"),
-        )
-    };
-    let mut text = String::with_capacity(usize::try_from(most).map_err(|_| too_large())? + 1);
-    let read = source.take(most + 1).read_to_string(&mut text);
-    let text = Secret::new(text);
-    match read? {
-        len if len as u64 > most => Err(too_large()),
-        _ => Ok(text),
-    }
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_keyring_is_for_its_owner() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("keys.toml");
-        let keyring = Keyring::generate(Some("k1".parse().unwrap())).created_at(1);
-        write_keyring(&path, &keyring).unwrap();
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        assert_eq!(read_keyring(&path).unwrap().sealing_kid().as_str(), "k1");
-        let before = std::fs::read(&path).unwrap();
-        let again = write_keyring(&path, &Keyring::generate(None)).unwrap_err();
-        assert!(format!("{again:?}").contains("never overwritten"));
-        assert_eq!(std::fs::read(&path).unwrap(), before);
-        for mode in [0o640, 0o604, 0o620, 0o666] {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let refused = format!("{:?}", read_keyring(&path).unwrap_err());
-            assert!(
-                refused.contains(&format!("{mode:04o}")) && refused.contains("chmod 600"),
-                "{refused}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_broken_keyring_shows_nothing_of_itself() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("keys.toml");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .unwrap();
-        file.write_all(b"seal = \"a\"\n[[key]]\nroot = CANARY\n")
-            .unwrap();
-        let refused = format!("{:?}", read_keyring(&path).unwrap_err());
-        assert!(
-            refused.contains("line 3") && !refused.contains("CANARY"),
-            "{refused}"
-        );
-        assert!(read_text(&[b'x'; 9][..], 8).is_err() && read_text(&[b'x'; 8][..], 8).is_ok());
     }
 }

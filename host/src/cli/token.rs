@@ -1,9 +1,17 @@
-//! `webtask token`: make tokens and look into them.
+//! `webtask token`: make tokens, narrow them, look into them and end them.
 
+mod attenuate;
+mod call;
 mod create;
+mod flags;
 mod inspect;
+mod issue;
+mod mint;
+mod reseal;
+mod revoke;
 mod secrets;
 mod source;
+mod words;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +19,7 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 
-/// Make tokens, and look into them
+/// Make tokens, narrow them, look into them and end them
 #[derive(Args, Debug)]
 pub(crate) struct TokenCommand {
     #[command(subcommand)]
@@ -21,7 +29,10 @@ pub(crate) struct TokenCommand {
 #[derive(Debug, Subcommand)]
 enum Token {
     Create(Box<create::Create>),
+    Attenuate(attenuate::Attenuate),
     Inspect(inspect::Inspect),
+    Reseal(reseal::Reseal),
+    Revoke(revoke::Revoke),
 }
 
 impl TokenCommand {
@@ -29,7 +40,10 @@ impl TokenCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
             Token::Create(command) => command.run(),
+            Token::Attenuate(command) => command.run(),
             Token::Inspect(command) => command.run(),
+            Token::Reseal(command) => command.run(),
+            Token::Revoke(command) => command.run(),
         }
     }
 }

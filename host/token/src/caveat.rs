@@ -6,7 +6,7 @@ use std::fmt;
 use data_encoding::BASE64URL_NOPAD;
 
 use crate::claims::{MAX_TIME, is_name};
-use crate::envelope::{Parts, link_tail};
+use crate::envelope::{Parts, link_tail, unbase64};
 use crate::grant::is_method;
 use crate::{
     AttenuateError, Error, Grant, Limits, MAX_CAVEATS, MAX_TOKEN_LEN, Origin, decode, encode, path,
@@ -38,6 +38,15 @@ pub struct Caveat {
 }
 
 impl Caveat {
+    /// Reads a caveat as it stands in a token; see [`Inspected::caveats`](crate::Inspected::caveats). It may
+    /// not be authentic.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn decode(text: &str) -> Result<Self, Error> {
+        decode::caveat(&unbase64(text)?)
+    }
+
     /// The rules that types do not hold. Attenuating and opening check the same ones.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         let Self {

@@ -249,7 +249,7 @@ fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
 }
 
 /// Decodes base64url without padding. There is one text for any bytes: trailing bits are zero.
-fn unbase64(text: &str) -> Result<Vec<u8>, Error> {
+pub(crate) fn unbase64(text: &str) -> Result<Vec<u8>, Error> {
     BASE64URL_NOPAD
         .decode(text.as_bytes())
         .map_err(|_| Error::Malformed("a part is not canonical base64url"))

@@ -203,16 +203,29 @@ impl fmt::Debug for Minted {
     }
 }
 
-/// The body of `POST /v1/revoke`. Empty: the last link of the token that is presented.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+/// The body of `POST /v1/revoke`, of which one field is set. Empty: the last link of the token that is presented.
+#[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeRequest {
+    /// A token that was made from the one that is presented, or minted with it: its last link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// A link id, 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// With an issuer token: every token of the tenant that was issued before, in Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
+}
+
+impl fmt::Debug for RevokeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevokeRequest")
+            .field("token", &self.token.is_some())
+            .field("id", &self.id)
+            .field("before", &self.before)
+            .finish()
+    }
 }
 
 /// Why no token was minted.

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use webtask_token::units::parse_duration;
-use webtask_token::{Carrier, Claims, DEFAULT_TENANT, Keyring};
+use webtask_token::{Carrier, Claims, DEFAULT_TENANT, Keyring, Minted};
 
-use super::secrets::{Raw, SecretFlags, invalid, plain};
+use super::flags::{self, time};
+use super::issue::IssueFlags;
+use super::secrets::{Raw, SecretFlags};
 use super::source::{self, Source};
-use super::{hex, now};
+use super::{hex, mint, now};
 use crate::cli::keys::read_keyring;
 use crate::cli::{Failure, print};
 
@@ -35,28 +36,51 @@ use crate::cli::{Failure, print};
   A webhook for one hour, with limits:
     webtask token create --keys keys.toml --url https://code.example.com/hook.wasm \\
       --sha256 \"$(sha256sum < hook.wasm | cut -c1-64)\" \\
-      --via path --expires 1h --limit memory=64MiB --limit wall=5s")]
+      --via path --expires 1h --limit memory=64MiB --limit wall=5s
+
+  An issuer token for a service or CI, and a token that it mints without the keyring:
+    webtask token create --keys keys.toml --issue --tenant acme --expires 90d \\
+      --mint-url 'https://code.example.com/acme/*' --mint-life 1d --mint-param user > issuer.txt
+    webtask token create --host https://run.example.com --issuer issuer.txt \\
+      --url https://code.example.com/acme/hook.wasm --sha256 HEX --param user=42")]
 pub(super) struct Create {
     /// The keyring file; its sealing key seals the token (see `webtask keys generate`)
-    #[arg(long, value_name = "FILE", env = "WEBTASK_KEYS")]
-    keys: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "WEBTASK_KEYS",
+        required_unless_present = "host"
+    )]
+    keys: Option<PathBuf>,
+    /// Let this runtime seal, below the ceiling of an issuer token, instead of a keyring
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "issuer",
+        conflicts_with = "issue"
+    )]
+    host: Option<String>,
+    /// The file of the issuer token for --host
+    #[arg(long, value_name = "FILE", requires = "host")]
+    issuer: Option<PathBuf>,
     /// Where the component is: a path, or a file:, https: or http: URL
-    #[arg(long)]
-    url: String,
+    #[arg(long, required_unless_present = "issue", conflicts_with = "issue")]
+    url: Option<String>,
     /// The component's SHA-256, 64 hexadecimal digits; for a local file it is computed
     #[arg(long, value_name = "HEX", conflicts_with = "unpinned")]
     sha256: Option<String>,
     /// Run whatever the URL serves, today and tomorrow: whoever controls it gets the secrets
     #[arg(long)]
     unpinned: bool,
-    /// The tenant that the token is counted and logged under
-    #[arg(long, default_value = DEFAULT_TENANT)]
-    tenant: String,
-    /// When the token ends: a time from now such as 10m, 12h, 30d, or Unix seconds
-    #[arg(long, value_name = "TIME", default_value = "30d")]
-    expires: String,
-    /// When the token begins: a time from now, or Unix seconds [default: now]
+    /// The tenant that the token is counted and logged under [default: default; with --host the issuer's]
+    #[arg(long, conflicts_with = "host")]
+    tenant: Option<String>,
+    /// When the token ends: a time from now such as 10m, 12h, 30d, or Unix seconds [default: 30d; with
+    /// --host at most as long as the ceiling allows]
     #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+    /// When the token begins: a time from now, or Unix seconds [default: now]
+    #[arg(long, value_name = "TIME", conflicts_with = "host")]
     not_before: Option<String>,
     #[command(flatten)]
     secrets: SecretFlags,
@@ -74,6 +98,8 @@ pub(super) struct Create {
     /// Let the token stand in a URL as well, for webhooks: URLs are logged by everybody on the way
     #[arg(long, value_name = "CARRIER", value_parser = ["path"])]
     via: Option<String>,
+    #[command(flatten)]
+    issue: IssueFlags,
     /// Print JSON: token, id, kid, expires
     #[arg(long)]
     json: bool,
@@ -82,58 +108,55 @@ pub(super) struct Create {
 impl Create {
     pub(super) fn run(self) -> Result<(), Failure> {
         let now = now();
-        let code = source::resolve(&self.url, self.sha256.as_deref(), self.unpinned)?;
-        let claims = self.claims(&code, now)?;
-        let keyring = read_keyring(&self.keys)?;
-        let sealed = keyring.seal(&claims);
-        let token = sealed.map_err(|error| Failure::refused(error.to_string()))?;
+        let (code, claims) = match &self.url {
+            Some(url) => {
+                let code = source::resolve(url, self.sha256.as_deref(), self.unpinned)?;
+                let claims = self.claims(Claims::new(code.url.clone(), now), &code, now)?;
+                (code, claims)
+            }
+            None => {
+                let claims = Claims::issuer(self.issue.ceiling()?, now);
+                let code = Source::none();
+                (code, self.claims(claims, &Source::none(), now)?)
+            }
+        };
+        let minted = match (&self.host, &self.issuer, &self.keys) {
+            (Some(host), Some(issuer), _) => mint::mint(
+                host,
+                issuer,
+                &claims,
+                self.expires.as_ref().map(|_| claims.exp),
+            )?,
+            (_, _, Some(keys)) => seal(&read_keyring(keys)?, &claims)?,
+            _ => return Err(Failure::usage("give --keys, or --host and --issuer")),
+        };
         self.advise(&code, &claims);
         print(if self.json {
-            format!("{}\n", describe(&keyring, &token, &claims)?)
+            let kid = webtask_token::inspect(&minted.token)
+                .map_err(|error| Failure::refused(error.to_string()))?
+                .kid;
+            let said = json!({ "token": minted.token, "id": minted.id, "kid": kid.as_str(), "expires": minted.expires });
+            format!("{said}\n")
         } else {
-            format!("{token}\n")
+            format!("{}\n", minted.token)
         })
     }
 
-    fn claims(&self, code: &Source, now: u64) -> Result<Claims, Failure> {
-        let mut claims = Claims::new(code.url.clone(), now);
+    fn claims(&self, mut claims: Claims, code: &Source, now: u64) -> Result<Claims, Failure> {
         claims.sha256 = code.sha256;
-        claims.tenant.clone_from(&self.tenant);
-        claims.exp = time("--expires", &self.expires, now)?;
-        claims.nbf = self
-            .not_before
-            .as_ref()
+        let tenant = self.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
+        claims.tenant = tenant.to_owned();
+        if let Some(expires) = &self.expires {
+            claims.exp = time("--expires", expires, now)?;
+        }
+        let nbf = self.not_before.as_ref();
+        claims.nbf = nbf
             .map(|text| time("--not-before", text, now))
             .transpose()?;
         claims.secrets = self.secrets.read()?;
-        for param in &self.params {
-            let (name, value) = param.pair("--param")?;
-            if claims
-                .params
-                .insert(name.to_owned(), value.to_owned())
-                .is_some()
-            {
-                return Err(Failure::usage(format!(
-                    "--param: {} is given twice",
-                    plain(name)
-                )));
-            }
-        }
-        for text in &self.allows {
-            claims.out.push(
-                text.parse()
-                    .map_err(|error| invalid(&format!("--allow {text:?}"), error))?,
-            );
-        }
-        for text in &self.limits {
-            let (name, value) = text.split_once('=').ok_or_else(|| {
-                Failure::usage("--limit: expected NAME=VALUE, such as memory=64MiB")
-            })?;
-            claims
-                .lim
-                .set(name, value)
-                .map_err(|error| invalid(&format!("--limit {text:?}"), error))?;
-        }
+        claims.params = flags::params(&self.params)?;
+        claims.out = flags::grants("--allow", &self.allows)?;
+        claims.lim = flags::limits("--limit", &self.limits)?;
         claims.via.extend(self.via.as_ref().map(|_| Carrier::Path));
         Ok(claims)
     }
@@ -152,7 +175,7 @@ impl Create {
                 "hint: --secret leaves the value in the shell's history; --secret-file and --secret-env do not"
             );
         }
-        if claims.sha256.is_none() {
+        if claims.sha256.is_none() && self.url.is_some() {
             eprintln!(
                 "note: the token is unpinned; whoever controls the URL gets its secrets and rights"
             );
@@ -177,22 +200,19 @@ impl Create {
     }
 }
 
-fn describe(keyring: &Keyring, token: &str, claims: &Claims) -> Result<serde_json::Value, Failure> {
-    let opened = keyring.open(token, claims.nbf.unwrap_or(claims.iat));
-    let opened = opened.map_err(|error| Failure::refused(error.to_string()))?;
-    Ok(
-        json!({ "token": token, "id": opened.id.to_string(), "kid": opened.kid.as_str(), "expires": claims.exp }),
-    )
-}
-
-/// A time from now, or Unix seconds.
-fn time(flag: &str, text: &str, now: u64) -> Result<u64, Failure> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(seconds);
-    }
-    let after =
-        parse_duration(text).map_err(|error| invalid(&format!("{flag} {text:?}"), error))?;
-    Ok(now.saturating_add(after.as_secs()))
+/// Seals here, with the keyring.
+fn seal(keyring: &Keyring, claims: &Claims) -> Result<Minted, Failure> {
+    let refused = |error: &dyn std::fmt::Display| Failure::refused(error.to_string());
+    let token = keyring.seal(claims).map_err(|error| refused(&error))?;
+    let begins = claims.nbf.unwrap_or(claims.iat);
+    let opened = keyring
+        .open(&token, begins)
+        .map_err(|error| refused(&error))?;
+    Ok(Minted {
+        token,
+        id: opened.id.to_string(),
+        expires: claims.exp,
+    })
 }
 
 #[cfg(test)]
@@ -220,8 +240,9 @@ mod tests {
         let create = Line::try_parse_from(fixed.iter().chain(flags))
             .unwrap()
             .create;
-        let code = source::resolve(&create.url, None, create.unpinned)?;
-        create.claims(&code, 1_000)
+        let url = create.url.as_deref().unwrap();
+        let code = source::resolve(url, None, create.unpinned)?;
+        create.claims(Claims::new(code.url.clone(), 1_000), &code, 1_000)
     }
 
     #[test]

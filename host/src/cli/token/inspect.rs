@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use webtask_token::{
-    Claims, Error, Inspected, Keyring, MAX_TOKEN_LEN, Opened, SecretClaim, inspect,
+    Caveat, Claims, Error, Inspected, Keyring, Kind, Opened, SecretClaim, inspect,
 };
 
+use super::flags::TokenText;
+use super::words::{self, grants_json, limits_json, plain};
 use super::{hex, now, utc};
-use crate::cli::keys::{read_keyring, read_text};
+use crate::cli::keys::read_keyring;
 use crate::cli::{Failure, print};
 
 /// Look into a token
@@ -24,7 +26,7 @@ use crate::cli::{Failure, print};
 pub(super) struct Inspect {
     /// The token, or - to read it from stdin
     #[arg(value_name = "TOKEN", default_value = "-", hide_default_value = true)]
-    token: Text,
+    token: TokenText,
     /// The keyring file, to see the claims
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
@@ -35,16 +37,8 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let token = match self.token.0.as_str() {
-            "-" => read_text(std::io::stdin(), 2 * MAX_TOKEN_LEN as u64)
-                .map_err(|error| {
-                    Failure::usage(format!("cannot read a token from stdin: {error}"))
-                })?
-                .expose()
-                .to_owned(),
-            _ => self.token.0,
-        };
-        let token = token.trim();
+        let token = self.token.read()?;
+        let token = token.as_str();
         let outside = inspect(token).map_err(refused)?;
         let inside = match &self.keys {
             Some(path) => Some(open(&read_keyring(path)?, token)?),
@@ -58,22 +52,6 @@ impl Inspect {
                 .map(|(name, value)| format!("{name:10}  {value}\n"))
                 .collect()
         })
-    }
-}
-
-/// A token on its way from the command line; clap would print it in errors and in `Debug`.
-#[derive(Clone)]
-struct Text(String);
-
-impl std::fmt::Debug for Text {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "({} bytes)", self.0.len())
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
     }
 }
 
@@ -96,7 +74,7 @@ fn open(keyring: &Keyring, token: &str) -> Result<Inside, Failure> {
     })
 }
 
-fn refused(error: Error) -> Failure {
+pub(super) fn refused(error: Error) -> Failure {
     let failure = Failure::refused(error.to_string());
     match error {
         Error::Unauthentic => failure
@@ -111,11 +89,6 @@ fn refused(error: Error) -> Failure {
     }
 }
 
-/// Text of claims for a terminal: what would control it is written as an escape.
-fn plain(text: &str) -> String {
-    text.escape_debug().to_string()
-}
-
 fn rows(outside: &Inspected, inside: Option<&Inside>) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("kid", outside.kid.to_string()),
@@ -123,10 +96,19 @@ fn rows(outside: &Inspected, inside: Option<&Inside>) -> Vec<(&'static str, Stri
         ("sealed", format!("{} bytes", outside.sealed_len)),
         ("caveats", outside.caveats.len().to_string()),
     ];
+    for (place, text) in (1..).zip(&outside.caveats) {
+        let lines = match Caveat::decode(text) {
+            Ok(caveat) => words::caveat(&caveat),
+            Err(_) => vec!["not known to this version; the token is refused".to_owned()],
+        };
+        let numbered = |line| ("caveat", format!("{place}: {line}"));
+        rows.extend(lines.into_iter().map(numbered));
+    }
     let Some(Inside { opened, status }) = inside else {
         return rows;
     };
     let Claims {
+        kind,
         tenant,
         url,
         sha256,
@@ -139,19 +121,23 @@ fn rows(outside: &Inspected, inside: Option<&Inside>) -> Vec<(&'static str, Stri
         iss,
         lim,
         via,
-        ..
     } = &opened.claims;
     rows.push(("id", opened.id.to_string()));
     rows.push(("status", (*status).to_owned()));
     rows.push(("tenant", tenant.clone()));
-    rows.push(("url", plain(url)));
-    rows.push((
-        "sha256",
-        sha256.map_or(
-            "none: unpinned, runs whatever the URL serves".to_owned(),
-            |digest| hex(&digest),
-        ),
-    ));
+    if let Kind::Issue(ceiling) = kind {
+        rows.push(("kind", "issue: runs nothing, mints tokens".to_owned()));
+        rows.extend(words::ceiling(ceiling));
+    } else {
+        rows.push(("url", plain(url)));
+        rows.push((
+            "sha256",
+            sha256.map_or(
+                "none: unpinned, runs whatever the URL serves".to_owned(),
+                |digest| hex(&digest),
+            ),
+        ));
+    }
     rows.push(("issued", utc(*iat)));
     rows.extend(nbf.map(|nbf| ("not before", utc(nbf))));
     rows.push(("expires", utc(*exp)));
@@ -166,15 +152,7 @@ fn rows(outside: &Inspected, inside: Option<&Inside>) -> Vec<(&'static str, Stri
             .map(|(name, value)| ("param", format!("{name}={}", plain(value)))),
     );
     rows.extend(out.iter().map(|grant| ("allow", grant.to_string())));
-    rows.extend(lim.iter().map(|(name, limit)| {
-        let unit = match name {
-            "cpu" | "wall" => "ms",
-            "calls" => "",
-            "rate" => " a minute",
-            _ => " bytes",
-        };
-        ("limit", format!("{name}={limit}{unit}"))
-    }));
+    rows.extend(words::limits(lim).into_iter().map(|limit| ("limit", limit)));
     rows.extend(via.iter().map(|_| ("via", "path".to_owned())));
     rows.extend(iss.iter().map(|link| ("issuer", link.to_string())));
     rows
@@ -194,7 +172,10 @@ fn to_json(outside: &Inspected, inside: Option<&Inside>) -> Value {
         "kid": outside.kid.as_str(),
         "length": outside.len,
         "sealed_bytes": outside.sealed_len,
-        "caveats": outside.caveats.len(),
+        "caveats": outside.caveats.iter().map(|text| match Caveat::decode(text) {
+            Ok(caveat) => words::caveat_json(&caveat),
+            Err(_) => Value::Null,
+        }).collect::<Vec<_>>(),
     });
     if let (Some(Inside { opened, status }), Some(fields)) = (inside, value.as_object_mut()) {
         let links: Vec<String> = opened.links.iter().map(ToString::to_string).collect();
@@ -218,23 +199,24 @@ fn claims_json(claims: &Claims) -> Value {
             )
         })
         .collect();
-    let lim: Map<String, Value> = claims
-        .lim
-        .iter()
-        .map(|(name, limit)| (name.to_owned(), json!(limit)))
-        .collect();
+    let issue = match &claims.kind {
+        Kind::Issue(ceiling) => Some(words::ceiling_json(ceiling)),
+        _ => None,
+    };
     json!({
+        "kind": if issue.is_some() { "issue" } else { "run" },
+        "issue": issue,
         "tenant": claims.tenant,
-        "url": claims.url,
+        "url": Some(&claims.url).filter(|url| !url.is_empty()),
         "sha256": claims.sha256.map(|digest| hex(&digest)),
         "secrets": secrets,
         "params": claims.params,
-        "out": claims.out.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "out": grants_json(&claims.out),
         "iat": claims.iat,
         "nbf": claims.nbf,
         "exp": claims.exp,
         "iss": claims.iss.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "lim": lim,
+        "lim": limits_json(&claims.lim),
         "via": claims.via.iter().map(|_| "path").collect::<Vec<_>>(),
     })
 }

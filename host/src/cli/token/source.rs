@@ -18,6 +18,17 @@ pub(super) struct Source {
     pub(super) computed: Option<PathBuf>,
 }
 
+impl Source {
+    /// No code: a token that issues.
+    pub(super) fn none() -> Self {
+        Self {
+            url: String::new(),
+            sha256: None,
+            computed: None,
+        }
+    }
+}
+
 /// Makes paths absolute URLs, and pins what is not unpinned.
 pub(super) fn resolve(text: &str, sha256: Option<&str>, unpinned: bool) -> Result<Source, Failure> {
     let given = sha256.map(parse_digest).transpose()?;
