@@ -13,6 +13,7 @@
 //! - A [`Request`] and a [`Response`] are the types of the [`http`] crate, with a [`Body`] that streams both ways.
 //! - [`send`], [`get`], [`post`] and [`post_json`] make outbound requests, as far as the token grants them.
 //! - [`secrets`], [`params`] and [`invocation`] are what the token gives; [`log`] is where to write.
+//! - [`token`] narrows other tokens, to hand them on.
 //! - [`spawn`], [`sleep`] and [`timeout`] do several things at once, on one thread.
 //! - [`Error`] is made by `?` from any error, and tells the caller nothing that it was not told to.
 //!
@@ -37,6 +38,8 @@ pub mod secrets;
 mod send_error;
 mod serve;
 mod stream;
+#[cfg(feature = "token")]
+pub mod token;
 
 pub use body::Body;
 pub use bytes::Bytes;

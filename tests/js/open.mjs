@@ -125,7 +125,7 @@ export function hchacha20(key, nonce) {
 
 // ------------------------------------------------- RFC 8949 section 4.2.1
 
-/** One item and nothing after it. Integers are BigInt, maps are Map, byte strings are Buffer. */
+/** One item and nothing after it. Integers are BigInt, maps are Map, byte strings are Buffer; `true` is the only simple value. */
 export function cbor(bytes) {
   let at = 0;
   const take = (length) => {
@@ -144,6 +144,7 @@ export function cbor(bytes) {
       must(argument >= (length === 1 ? 24n : 1n << BigInt(4 * length)), "longer than it must be");
     }
     if (major === 0) return argument;
+    if (initial === 0xf5) return true;
     must([2, 3, 4, 5].includes(major), "a negative number, a tag, a float or a simple value");
     must(argument <= BigInt(bytes.length - at), "a length reaches beyond the bytes");
     const length = Number(argument);
@@ -253,6 +254,32 @@ const secret = (value) => {
   return { value: bound, slots };
 };
 
+const carriers = (value) => {
+  const via = list(value, (carrier) => fit(carrier, (one) => one === "path", "a carrier"));
+  must(new Set(via).size === via.length, "a carrier twice");
+  return via;
+};
+
+function ceiling(value) {
+  const names = (value) => {
+    const items = list(value, text);
+    must((items.length === 1 && items[0] === "*") || items.every(isName), "not names, or `*` alone");
+    return items;
+  };
+  const read = record(value, {
+    lim,
+    out: (value) => list(value, grant),
+    via: carriers,
+    life: (value) => (must(time(value) >= 1, "a life of nothing"), plain(value)),
+    urls: (value) => list(value, (url) => fit(url, isCeilingUrl, "a URL of a ceiling")),
+    params: names,
+    secrets: names,
+    unpinned: (value) => (must(value === true, "not true"), value),
+  });
+  must(read.life !== undefined && read.urls !== undefined, "`life` or `urls` is missing");
+  return read;
+}
+
 function readClaims(value) {
   const claims = record(value, {
     exp: time,
@@ -263,15 +290,24 @@ function readClaims(value) {
     out: (value) => list(value, grant),
     ten: (value) => fit(value, (tenant) => isName(tenant) && tenant !== "default", "a tenant"),
     url: (value) => fit(value, isUrl, "a URL"),
-    via: (value) => list(value, (carrier) => fit(carrier, (one) => one === "path", "a carrier")),
+    via: carriers,
+    kind: (value) => fit(value, (kind) => kind === "issue", "a kind"),
+    issue: ceiling,
     params,
     sha256: hex(32),
     secrets: dictionary(secret),
   });
-  const { exp, iat, nbf, url, via = [], secrets = {} } = claims;
-  must(exp !== undefined && iat !== undefined && url !== undefined, "`exp`, `iat` or `url` is missing");
+  const { exp, iat, nbf, url, secrets = {} } = claims;
+  must(exp !== undefined && iat !== undefined, "`exp` or `iat` is missing");
+  must(("kind" in claims) === ("issue" in claims), "of `kind` and `issue` one is missing");
+  if ("issue" in claims) {
+    const code = ["url", "sha256", "secrets", "params", "out", "iss", "via"].find((name) => name in claims);
+    must(code === undefined, `an issuer token has \`${code}\``);
+    must(Object.keys(claims.lim ?? {}).every((name) => name === "rate"), "an issuer token has a limit that is not `rate`");
+  } else {
+    must(url !== undefined, "`url` is missing");
+  }
   must(exp > iat && (nbf === undefined || exp > nbf), "`exp` is not after `iat` and `nbf`");
-  must(new Set(via).size === via.length, "a carrier twice");
   const slots = Object.values(secrets).flatMap((one) => one.slots.map((text) => text[TUPLE]));
   const collide = (a, b) => a.method === b.method && a.origin === b.origin && a.header === b.header && overlap(a.path, b.path);
   must(!slots.some((a, i) => slots.slice(0, i).some((b) => collide(a, b))), "two slots for one header");
@@ -322,6 +358,12 @@ function isUrl(url) {
   if (url.startsWith("file://")) return isPlain(url.slice(7)) && url !== "file:///";
   const parts = /^(https?):\/\/([^/?]*)/.exec(url);
   return parts !== null && isAuthority(parts[1], parts[2], false);
+}
+
+function isCeilingUrl(url) {
+  if (!url.includes("*")) return isUrl(url);
+  const parts = /^(file:\/\/|https?:\/\/[^/]*)(\/.*\*)$/s.exec(url);
+  return parts !== null && (parts[1] === "file://" || isOrigin(parts[1], false)) && isPattern(parts[2]);
 }
 
 function isOrigin(origin, wildcard) {
