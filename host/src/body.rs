@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use crate::{
@@ -86,8 +85,8 @@ pub struct ResponseBody {
     inner: WasiBody,
     run: Run,
     limit: u64,
-    record: Record,
-    _place: OwnedSemaphorePermit,
+    /// There until the body is dropped.
+    record: Option<Record>,
 }
 
 impl std::fmt::Debug for ResponseBody {
@@ -97,25 +96,29 @@ impl std::fmt::Debug for ResponseBody {
 }
 
 impl ResponseBody {
-    pub(crate) fn new(
-        inner: WasiBody,
-        run: Run,
-        limit: u64,
-        record: Record,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(crate) fn new(inner: WasiBody, run: Run, limit: u64, record: Record) -> Self {
         Self {
             inner,
             run,
             limit,
-            record,
-            _place: place,
+            record: Some(record),
         }
+    }
+
+    /// Counts what goes out; the sum so far.
+    fn count(&mut self, frame: &Frame<Bytes>) -> u64 {
+        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+        self.record.as_mut().map_or(u64::MAX, |record| {
+            record.sent = record.sent.saturating_add(size);
+            record.sent
+        })
     }
 
     fn broken(&mut self, error: Arc<InvokeError>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let error = Error::from(error);
-        self.record.failed(&error);
+        if let Some(record) = &mut self.record {
+            record.failed(&error);
+        }
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -131,24 +134,22 @@ impl Body for ResponseBody {
         let this = &mut *self;
         match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             Some(Ok(frame)) => {
-                this.record.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
-                if this.record.sent > this.limit {
+                let sent = this.count(&frame);
+                if sent > this.limit {
                     let limit = this.limit;
                     return this.broken(Arc::new(InvokeError::ResponseTooLarge { limit }));
                 }
-                // This may be the last time that hyper asks: it drops a body of known length at its
-                // last byte.
-                if let Poll::Ready(Ok(usage)) = this.run.poll_ended(cx) {
-                    this.record.used(usage);
+                // hyper drops a body of known length at its last byte: the end may never be asked for.
+                match this.run.poll_ended(cx) {
+                    Poll::Ready(Err(error)) => this.broken(error),
+                    _ => Poll::Ready(Some(Ok(frame))),
                 }
-                Poll::Ready(Some(Ok(frame)))
             }
             // The guest gave up its own body, or broke its own content-length.
             Some(Err(error)) => this.broken(Arc::new(InvokeError::Guest(error.to_string()))),
             None => match ready!(this.run.poll_ended(cx)) {
-                Ok(usage) => {
-                    this.record.used(usage);
-                    this.record.answered();
+                Ok(()) => {
+                    this.record.iter_mut().for_each(Record::answered);
                     Poll::Ready(None)
                 }
                 Err(error) => this.broken(error),
@@ -158,5 +159,27 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    /// A caller that leaves ends the run. One that has the whole answer (all of a declared length, or a
+    /// HEAD, 204 or 304) does not: what the guest does after its response goes on to its deadline.
+    fn drop(&mut self) {
+        let Some(mut record) = self.record.take().filter(Record::is_whole) else {
+            return;
+        };
+        let mut run = std::mem::replace(&mut self.run, Run::Ended(Ok(())));
+        if matches!(run, Run::Ended(_)) {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                match std::future::poll_fn(|cx| run.poll_ended(cx)).await {
+                    Ok(()) => record.answered(),
+                    Err(error) => record.failed(&error.into()),
+                }
+            });
+        }
     }
 }

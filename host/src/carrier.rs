@@ -32,7 +32,7 @@ pub(crate) fn take<B>(request: &mut Request<B>) -> Result<(String, Carrier), Err
         return Err(Error::NotFound);
     }
     *request.uri_mut() = below(request.uri(), &rest)?;
-    let from_header = from_headers(request.headers_mut());
+    let from_header = from_headers(request.headers_mut())?;
     let own: Vec<HeaderName> = request
         .headers()
         .keys()
@@ -42,10 +42,38 @@ pub(crate) fn take<B>(request: &mut Request<B>) -> Result<(String, Carrier), Err
     for name in own {
         request.headers_mut().remove(name);
     }
-    match token {
-        Some(token) => Ok((token, Carrier::Path)),
-        None => Ok((from_header?.ok_or(Error::TokenMissing)?, Carrier::Header)),
+    let (token, carrier) = match token {
+        Some(token) => (token, Carrier::Path),
+        None => (from_header.ok_or(Error::TokenMissing)?, Carrier::Header),
+    };
+    forget(request.headers_mut(), &token);
+    Ok((token, carrier))
+}
+
+/// Drops every field that repeats the token: a `referer`, say, of a page whose URL carried it.
+fn forget(headers: &mut HeaderMap, token: &str) {
+    if token.is_empty() {
+        return;
     }
+    let repeats = |value: &http::HeaderValue| {
+        value
+            .as_bytes()
+            .windows(token.len())
+            .any(|part| part == token.as_bytes())
+    };
+    let names: Vec<HeaderName> = headers
+        .iter()
+        .filter(|(_, value)| repeats(value))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// The token that a call of the host's own interface presents.
+pub(crate) fn presented(headers: &mut HeaderMap) -> Result<String, Error> {
+    from_headers(headers)?.ok_or(Error::TokenMissing)
 }
 
 /// The token of the header fields, which are removed; an `authorization` that carries none stays.
@@ -92,10 +120,9 @@ fn from_headers(headers: &mut HeaderMap) -> Result<Option<String>, Error> {
 
 /// The credentials of a `Bearer` field; the scheme's name is case-insensitive (RFC 9110, 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked(7)?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| rest.trim_ascii())
+    let (scheme, rest) = value.split_at_checked(6)?;
+    let spaced = rest.first().is_some_and(|c| matches!(c, b' ' | b'\t'));
+    (scheme.eq_ignore_ascii_case(b"bearer") && spaced).then(|| rest.trim_ascii())
 }
 
 fn malformed(what: &'static str) -> Error {
@@ -153,7 +180,10 @@ mod tests {
             ("/t/wt1.a", vec![], "wt1.a", "/"),
             (
                 "/t/wt1.a/hook?x",
-                vec![("authorization", "Bearer wt1.b")],
+                vec![
+                    ("authorization", "Bearer\twt1.b"),
+                    ("referer", "https://example.com/t/wt1.a/page"),
+                ],
                 "wt1.a",
                 "/hook?x",
             ),

@@ -6,13 +6,15 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use webtask_token::Keyring;
 
-use crate::{CodePrefix, Limits};
+use crate::{CodePrefix, Limits, Revocations};
 
 /// What a [`Host`](crate::Host) is made of.
 #[derive(Debug)]
 pub struct Config {
     /// The keys that open tokens.
     pub keyring: Keyring,
+    /// What is revoked; [`Revocations::in_memory`] forgets it with the process.
+    pub revocations: Revocations,
     /// The numbers in force.
     pub limits: Limits,
     /// Where code may come from.
@@ -41,6 +43,8 @@ pub struct ConfigFile {
     pub listen: Option<String>,
     /// The keyring file.
     pub keys: Option<PathBuf>,
+    /// The file of revocations; beside the keyring if nothing is said.
+    pub revocations: Option<PathBuf>,
     /// Where code may come from; any public https origin if nothing is said.
     pub allow_code: Vec<String>,
     /// Address ranges beyond the public internet that may be dialled.

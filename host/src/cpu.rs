@@ -2,11 +2,14 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::meter::Spent;
 
 /// A future that may use at most `limit` of CPU time. It is checked after each poll, so a guest that
 /// yields at every tick overruns by a tick at most.
@@ -14,28 +17,31 @@ pub(crate) struct CpuBound<F> {
     inner: Pin<Box<F>>,
     limit: Duration,
     used: Duration,
+    spent: Arc<Spent>,
 }
 
 impl<F> CpuBound<F> {
-    pub(crate) fn new(inner: F, limit: Duration) -> Self {
+    pub(crate) fn new(inner: F, limit: Duration, spent: Arc<Spent>) -> Self {
         Self {
             inner: Box::pin(inner),
             limit,
             used: Duration::ZERO,
+            spent,
         }
     }
 }
 
 impl<F: Future> Future for CpuBound<F> {
-    /// What the future returned and the CPU time it used, or the limit that it passed.
-    type Output = Result<(F::Output, Duration), Duration>;
+    /// What the future returned, or the limit that it passed.
+    type Output = Result<F::Output, Duration>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let before = thread_time();
         let polled = self.inner.as_mut().poll(cx);
         self.used += thread_time().saturating_sub(before);
+        self.spent.set_cpu(self.used);
         match polled {
-            Poll::Ready(output) => Poll::Ready(Ok((output, self.used))),
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending if self.used > self.limit => Poll::Ready(Err(self.limit)),
             Poll::Pending => Poll::Pending,
         }
@@ -58,20 +64,19 @@ mod tests {
     #[tokio::test]
     async fn work_counts_and_waiting_does_not() {
         let limit = Duration::from_millis(50);
-        let waits = CpuBound::new(tokio::time::sleep(Duration::from_millis(100)), limit);
-        let ((), used) = waits.await.unwrap();
-        assert!(used < limit, "{used:?}");
+        let spent = Arc::new(Spent::default());
+        let sleep = tokio::time::sleep(Duration::from_millis(100));
+        CpuBound::new(sleep, limit, spent.clone()).await.unwrap();
+        assert!(spent.cpu_us() < 50_000, "{spent:?}");
 
-        let works = CpuBound::new(
-            async {
-                loop {
-                    std::hint::black_box((0..10_000).sum::<u64>());
-                    tokio::task::yield_now().await;
-                }
-            },
-            limit,
-        );
-        let ended: Result<((), Duration), Duration> = works.await;
+        let busy = async {
+            loop {
+                std::hint::black_box((0..10_000).sum::<u64>());
+                tokio::task::yield_now().await;
+            }
+        };
+        let ended: Result<(), Duration> = CpuBound::new(busy, limit, spent.clone()).await;
         assert_eq!(ended.unwrap_err(), limit);
+        assert!(spent.cpu_us() >= 50_000, "{spent:?}");
     }
 }

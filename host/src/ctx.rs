@@ -6,25 +6,25 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
-use webtask_token::Claims;
 
 use crate::{
-    Limits,
     capability::{
         http::Outbound,
         invocation::Invocation,
         log::{GuestLog, LineStream},
     },
     egress::Egress,
-    meter::Meter,
+    meter::{Meter, Spent},
+    rights::Rights,
 };
 
 /// Everything one invocation may touch.
 pub(crate) struct Ctx {
-    pub(crate) claims: Arc<Claims>,
+    pub(crate) rights: Arc<Rights>,
     pub(crate) invocation: Arc<Invocation>,
     pub(crate) log: GuestLog,
     pub(crate) meter: Meter,
+    pub(crate) spent: Arc<Spent>,
     /// Made when the guest first asks: most invocations never do.
     wasi: Option<WasiCtx>,
     config: Option<WasiConfigVariables>,
@@ -36,45 +36,37 @@ pub(crate) struct Ctx {
 
 impl Ctx {
     pub(crate) fn new(
-        claims: Arc<Claims>,
+        rights: Arc<Rights>,
         invocation: Arc<Invocation>,
         egress: Arc<Egress>,
-        limits: &Limits,
+        spent: Arc<Spent>,
     ) -> Self {
+        let limits = &rights.limits;
         let log = GuestLog::new(invocation.clone(), limits);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
         Self {
-            outbound: Outbound::new(
-                egress,
-                claims.clone(),
-                invocation.clone(),
-                log.clone(),
-                limits,
-            ),
-            meter: Meter::new(limits),
+            outbound: Outbound::new(egress, rights.clone(), invocation.clone(), log.clone()),
+            meter: Meter::new(limits, spent.clone()),
+            spent,
             wasi: None,
             config: None,
             http,
             table,
             random_bytes: limits.random_bytes,
-            claims,
+            rights,
             invocation,
             log,
         }
     }
 
     pub(crate) fn config(&mut self) -> WasiConfig<'_> {
-        let claims = &self.claims;
-        let config = self.config.get_or_insert_with(|| {
-            claims
-                .params
-                .iter()
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect()
-        });
+        let params = &self.rights.token.params;
+        let config = self
+            .config
+            .get_or_insert_with(|| params.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
         WasiConfig::from(&*config)
     }
 }
@@ -88,7 +80,7 @@ impl WasiView for Ctx {
                 .max_random_size(self.random_bytes)
                 .allow_tcp(false)
                 .allow_udp(false);
-            for (name, value) in &self.claims.params {
+            for (name, value) in &self.rights.token.params {
                 wasi.env(name, value);
             }
             wasi.build()

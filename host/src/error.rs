@@ -1,13 +1,13 @@
 //! Why a request failed, and the one place where that becomes a status, a code and a body.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use crate::{invoke::InvokeError, loader::LoadError, text};
+use crate::{invoke::InvokeError, loader::LoadError, revocations::RevocationError, text};
 
 /// Why a request was not answered by a guest.
 ///
@@ -37,18 +37,45 @@ pub enum Error {
     /// The component could not be loaded.
     #[error("the component could not be loaded")]
     Load(#[from] Arc<LoadError>),
+    /// The token is not for this method.
+    #[error("the token is not for this method")]
+    MethodDenied,
     /// No route of the host.
     #[error("no such resource")]
     NotFound,
+    /// The token is not for this origin.
+    #[error("the token is not for this origin")]
+    OriginDenied,
     /// All places for invocations are taken.
     #[error("the host is at capacity")]
     Overloaded,
+    /// The token is not for this path.
+    #[error("the token is not for this path")]
+    PathDenied,
+    /// The token, or one that it comes from, was called too often.
+    #[error("the limit rate is used up for {retry_after:?}")]
+    RateLimited {
+        /// When the next call fits.
+        retry_after: Duration,
+    },
+    /// No more can be revoked, or the store failed.
+    #[error("not revoked")]
+    Revocation(#[from] RevocationError),
+    /// The token, or one that it comes from, was revoked.
+    #[error("the token is revoked")]
+    Revoked,
     /// The token is not valid.
     #[error("the token was refused")]
     Token(#[from] webtask_token::Error),
     /// The request carries no token.
     #[error("the request carries no token")]
     TokenMissing,
+    /// The issuer token does not allow to mint this.
+    #[error("beyond the issuer token: {}", .0.join("; "))]
+    TooWide(Vec<String>),
+    /// The body of a request to mint is not valid; says which field.
+    #[error("not minted: {0}")]
+    Unmintable(String),
 }
 
 /// Who has to act on a failure.
@@ -97,6 +124,60 @@ impl Error {
                 Host,
                 "The host failed",
             ),
+            Self::MethodDenied => Row(
+                StatusCode::FORBIDDEN,
+                "method-denied",
+                Caller,
+                "The token is not for this method",
+            ),
+            Self::OriginDenied => Row(
+                StatusCode::FORBIDDEN,
+                "origin-denied",
+                Caller,
+                "The token is not for this origin",
+            ),
+            Self::PathDenied => Row(
+                StatusCode::FORBIDDEN,
+                "path-denied",
+                Caller,
+                "The token is not for this path",
+            ),
+            Self::RateLimited { .. } => Row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate-limited",
+                Caller,
+                "The token was called too often",
+            ),
+            Self::Revocation(RevocationError::Full { .. }) => Row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "revocations-full",
+                Caller,
+                "Too many tokens that come from this one are revoked; revoke that one",
+            ),
+            Self::Revocation(RevocationError::Store(_)) => Row(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                Host,
+                "The host failed",
+            ),
+            Self::Revoked => Row(
+                StatusCode::UNAUTHORIZED,
+                "token-revoked",
+                Caller,
+                "The token is revoked",
+            ),
+            Self::TooWide(_) => Row(
+                StatusCode::FORBIDDEN,
+                "too-wide",
+                Caller,
+                "The issuer token does not allow to mint this",
+            ),
+            Self::Unmintable(_) => Row(
+                StatusCode::BAD_REQUEST,
+                "bad-request",
+                Caller,
+                "The request cannot be served",
+            ),
             Self::NotFound => Row(
                 StatusCode::NOT_FOUND,
                 "not-found",
@@ -127,11 +208,11 @@ impl Error {
                 Caller,
                 "The token is not valid yet",
             ),
-            Self::Token(Token::CaveatUnsupported) => Row(
-                StatusCode::FORBIDDEN,
-                "token-unsupported",
+            Self::Token(Token::ParamFixed { .. }) => Row(
+                StatusCode::UNAUTHORIZED,
+                "token-contradictory",
                 Caller,
-                "The token has a restriction that this host does not know",
+                "A caveat of the token changes a parameter that was fixed before",
             ),
             // Every unauthenticated cause gets this one answer.
             Self::Token(_) => Row(
@@ -141,6 +222,12 @@ impl Error {
                 "The token is not valid",
             ),
             Self::Load(error) => match &**error {
+                Load::Busy => Row(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "overloaded",
+                    Host,
+                    "The host is at capacity",
+                ),
                 Load::Denied { .. } => Row(
                     StatusCode::FORBIDDEN,
                     "denied",
@@ -255,7 +342,8 @@ impl Error {
         text::chain(self)
     }
 
-    /// The answer: `application/problem+json` (RFC 9457) made of constants and the request's id.
+    /// The answer: `application/problem+json` (RFC 9457) made of constants, the request's id, and for
+    /// an issuer what of its own request was too wide.
     pub(crate) fn to_response(&self, request_id: &str) -> Response<Full<Bytes>> {
         let Row(status, code, _, title) = self.row();
         let problem = Problem {
@@ -263,6 +351,12 @@ impl Error {
             code,
             title,
             request_id,
+            limit: matches!(self, Self::RateLimited { .. }).then_some("rate"),
+            errors: match self {
+                Self::TooWide(errors) => Some(errors.as_slice()),
+                Self::Unmintable(error) => Some(std::slice::from_ref(error)),
+                _ => None,
+            },
         };
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = Response::new(Full::new(body.into()));
@@ -277,8 +371,13 @@ impl Error {
             // RFC 6750, section 3.
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let retry_after = match self {
+            // Rounded up: a caller that comes back then is served.
+            Self::RateLimited { retry_after } => Some(retry_after.as_secs() + 1),
+            _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+        };
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -290,4 +389,10 @@ struct Problem<'a> {
     code: &'a str,
     title: &'a str,
     request_id: &'a str,
+    /// The name of the limit that was reached, where the code alone does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
+    /// What to mend, each in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [String]>,
 }

@@ -1,34 +1,31 @@
 //! `Host`: everything a request needs, and the straight line that it takes.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{SystemTime, UNIX_EPOCH},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, header, uri::Authority};
 use http_body::Body as _;
-use http_body_util::Either;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::Semaphore, time::Instant};
 use wasmtime_wasi_http::WasiBody;
-use webtask_token::{Keyring, Opened};
+use webtask_token::Keyring;
 
 use crate::{
-    Config, Error, Limits,
+    Config, Error, Limits, api,
     body::{HostBody, RequestBody, ResponseBody},
     capability::invocation::Invocation,
-    carrier::{self, Carrier},
+    carrier, cors,
     ctx::Ctx,
     egress::Egress,
+    gate::Gate,
     invoke::Run,
     loader::Loader,
     record::Record,
+    rights::Rights,
     runtime::Runtime,
 };
 
@@ -39,7 +36,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("webtask-request-id");
 
 /// The webtask runtime: opens tokens, loads the code they name and runs it with only their rights.
 pub struct Host {
-    keyring: Keyring,
+    gate: Gate,
     limits: Limits,
     egress: Arc<Egress>,
     loader: Loader,
@@ -67,12 +64,17 @@ pub enum StartError {
     Random(#[source] getrandom::Error),
 }
 
+/// Who answers.
+enum Reply {
+    Guest(Answer),
+    Host(Response<Full<Bytes>>),
+}
+
 /// A guest's response that has begun.
 struct Answer {
     response: Response<WasiBody>,
     run: Run,
-    limit: u64,
-    place: OwnedSemaphorePermit,
+    rights: Arc<Rights>,
 }
 
 impl Host {
@@ -80,6 +82,7 @@ impl Host {
     pub fn new(config: Config) -> Result<Self, StartError> {
         let Config {
             keyring,
+            revocations,
             limits,
             code,
             private,
@@ -90,7 +93,7 @@ impl Host {
             loader: Loader::new(runtime, egress.clone(), code, limits.clone()),
             places: Arc::new(Semaphore::new(limits.invocations as usize)),
             ids: Ids::new()?,
-            keyring,
+            gate: Gate::new(keyring, revocations),
             limits,
             egress,
         })
@@ -102,36 +105,34 @@ impl Host {
         &self.limits
     }
 
+    /// Takes `keyring` for all requests from now on; what is under way goes on with the old one.
+    pub fn replace_keyring(&self, keyring: Keyring) {
+        self.gate.replace_keyring(keyring);
+    }
+
     /// Answers `request`. Never fails: whatever goes wrong becomes an answer and a record.
     pub async fn handle(&self, request: Request<Incoming>) -> Response<HostBody> {
         let mut record = Record::new(self.ids.next(), request.method());
         let request_id = record.request_id.clone();
-        let is_head = request.method() == Method::HEAD;
-        let in_path = request.uri().path().starts_with("/t/");
-        let (mut response, source) = match self.answer(request, &mut record).await {
-            Ok(Answer {
-                mut response,
-                run,
-                limit,
-                place,
-            }) => {
-                drop_own_fields(&mut response);
-                record.status = response.status().as_u16();
-                record.whole_at = if is_head {
-                    Some(0)
-                } else {
-                    declared_length(&response)
-                };
-                let response = response
-                    .map(|body| Either::Right(ResponseBody::new(body, run, limit, record, place)));
-                (response, "guest")
+        let seen = Seen::of(&request);
+        let answered = if seen.preflight {
+            Ok(Reply::Host(cors::preflight(&request)))
+        } else {
+            self.answer(request, &mut record).await
+        };
+        let mut restricted = false;
+        let (mut response, source) = match answered {
+            Ok(Reply::Guest(answer)) => {
+                restricted = answer.rights.token.origins().is_some();
+                (answer.into_response(record, seen.head), "guest")
+            }
+            Ok(Reply::Host(response)) => {
+                record.answered();
+                (own(response, record), "host")
             }
             Err(error) => {
-                let response = error.to_response(&request_id);
                 record.failed(&error);
-                record.status = error.status();
-                record.sent = response.body().size_hint().lower();
-                (response.map(Either::Left), "host")
+                (own(error.to_response(&request_id), record), "host")
             }
         };
         let headers = response.headers_mut();
@@ -139,98 +140,120 @@ impl Host {
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             headers.insert(REQUEST_ID, id);
         }
-        if in_path {
+        if !seen.preflight {
+            cors::expose(headers, seen.origin.as_ref(), restricted);
+        }
+        if seen.in_path {
             // The URL is a credential: no link out of the answer may carry it along.
-            headers.insert(
-                header::REFERRER_POLICY,
-                HeaderValue::from_static("no-referrer"),
-            );
+            let value = HeaderValue::from_static("no-referrer");
+            headers.insert(header::REFERRER_POLICY, value);
         }
         response
     }
 
-    /// The way of one request: each step is one call into one module, in this order.
     async fn answer(
+        &self,
+        request: Request<Incoming>,
+        record: &mut Record,
+    ) -> Result<Reply, Error> {
+        match request.uri().path() {
+            "/v1/revoke" => api::revoke(&self.gate, request, record)
+                .await
+                .map(Reply::Host),
+            "/v1/tokens" => api::mint(&self.gate, request, record)
+                .await
+                .map(Reply::Host),
+            _ => self.run(request, record).await.map(Reply::Guest),
+        }
+    }
+
+    /// The way of one request: each step is one call into one module, in this order.
+    async fn run(
         &self,
         mut request: Request<Incoming>,
         record: &mut Record,
     ) -> Result<Answer, Error> {
         let (token, carrier) = carrier::take(&mut request)?;
-        let opened = self.keyring.open(&token, now())?;
-        record.token_id = opened.id.to_string();
-        record.kid = opened.kid.to_string();
-        record.tenant.clone_from(&opened.claims.tenant);
-        permit(&opened, carrier)?;
-        let limits = self.limits.lowered(&opened.claims.lim);
-        check_head(&request, &limits)?;
+        let opened = self.gate.open(&token)?;
+        record.of(&opened);
+        let rights = Arc::new(Rights::of(opened, &self.limits)?);
+        self.gate.admit(&rights, carrier, &request)?;
+        check_head(&request, &rights.limits)?;
 
+        // Loading has places of its own: slow origins keep no invocation from running.
+        let webtask = self.loader.load(&rights.url, rights.sha256).await?;
+        record.digest = Some(webtask.digest);
         let place = self
             .places
             .clone()
             .try_acquire_owned()
             .map_err(|_| Error::Overloaded)?;
-        let webtask = self
-            .loader
-            .load(&opened.claims.url, opened.claims.sha256)
-            .await?;
-        record.digest = Some(webtask.digest);
 
         let invocation = Invocation {
             tenant: record.tenant.clone(),
             token_id: record.token_id.clone(),
             request_id: record.request_id.clone(),
             started: Instant::now(),
-            wall: limits.wall,
+            wall: rights.limits.wall,
         };
-        let ctx = Ctx::new(
-            Arc::new(opened.claims),
-            Arc::new(invocation),
-            self.egress.clone(),
-            &limits,
-        );
+        let (egress, spent) = (self.egress.clone(), record.spent.clone());
+        let ctx = Ctx::new(rights.clone(), Arc::new(invocation), egress, spent);
+        let limit = rights.limits.request_bytes;
         let received = record.received.clone();
-        let request = request.map(|body| RequestBody::new(body, limits.request_bytes, received));
-        match webtask.invoke(ctx, &limits, request).await {
+        let request = request.map(|body| RequestBody::new(body, limit, received));
+        match webtask.invoke(ctx, &rights.limits, request, place).await {
             Ok((response, run)) => Ok(Answer {
                 response,
                 run,
-                limit: limits.response_bytes,
-                place,
+                rights,
             }),
             Err(_) if record.received.too_large.load(Ordering::Relaxed) => {
-                Err(Error::BodyTooLarge {
-                    limit: limits.request_bytes,
-                })
+                Err(Error::BodyTooLarge { limit })
             }
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// What the token itself must allow before anything is loaded.
-fn permit(opened: &Opened, carrier: Carrier) -> Result<(), Error> {
-    let claims = &opened.claims;
-    if carrier == Carrier::Path && !claims.via.contains(&webtask_token::Carrier::Path) {
-        return Err(Error::Denied(
-            "the token may not stand in a URL; mint one with --via path".into(),
-        ));
+/// What of a request its answer needs, after the request is gone.
+struct Seen {
+    head: bool,
+    in_path: bool,
+    preflight: bool,
+    origin: Option<HeaderValue>,
+}
+
+impl Seen {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            head: request.method() == Method::HEAD,
+            in_path: request.uri().path().starts_with("/t/"),
+            preflight: cors::is_preflight(request),
+            origin: request.headers().get(header::ORIGIN).cloned(),
+        }
     }
-    // A restriction that is not enforced yet is refused, never ignored.
-    if claims.lim.rate.is_some() {
-        return Err(Error::Denied(
-            "the token has the limit rate, which this version does not enforce".into(),
-        ));
+}
+
+/// An answer of the host's own, whose record is complete.
+fn own(response: Response<Full<Bytes>>, mut record: Record) -> Response<HostBody> {
+    record.status = response.status().as_u16();
+    record.sent = response.body().size_hint().lower();
+    response.map(Either::Left)
+}
+
+impl Answer {
+    fn into_response(mut self, mut record: Record, head: bool) -> Response<HostBody> {
+        drop_own_fields(&mut self.response);
+        record.status = self.response.status().as_u16();
+        record.whole_at = match record.status {
+            204 | 304 => Some(0),
+            _ if head => Some(0),
+            _ => declared_length(&self.response),
+        };
+        let limit = self.rights.limits.response_bytes;
+        self.response
+            .map(|body| Either::Right(ResponseBody::new(body, self.run, limit, record)))
     }
-    if claims
-        .secrets
-        .values()
-        .any(|secret| !secret.slots.is_empty())
-    {
-        return Err(Error::Denied(
-            "the token has a bound secret, which this version does not serve".into(),
-        ));
-    }
-    Ok(())
 }
 
 /// What can be refused from the head alone.
@@ -240,11 +263,20 @@ fn check_head(request: &Request<Incoming>, limits: &Limits) -> Result<(), Error>
             limit: limits.request_bytes,
         });
     }
-    let host = request.headers().get(header::HOST).map(HeaderValue::to_str);
-    match (request.uri().authority(), host) {
-        (Some(_), _) | (None, Some(Ok(_))) => Ok(()),
-        _ => Err(Error::BadRequest("no host field")),
+    // RFC 9112, section 3.2: one `host`, and one that is an authority.
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    let plain = |host: &HeaderValue| {
+        let authority = Authority::try_from(host.as_bytes());
+        authority.is_ok_and(|authority| !authority.as_str().contains('@'))
+    };
+    if second.is_some() || !host.map_or(request.uri().authority().is_some(), plain) {
+        return Err(Error::BadRequest("not exactly one valid host field"));
     }
+    if request.method() == Method::CONNECT {
+        return Err(Error::BadRequest("CONNECT is for proxies"));
+    }
+    Ok(())
 }
 
 /// Guests cannot set `webtask-*`, which is how a caller tells the host's answers from theirs.
@@ -268,13 +300,6 @@ fn declared_length(response: &Response<WasiBody>) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-/// Unix seconds; a clock before 1970 reads as 0, at which no token is valid yet.
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 /// Request ids: a random prefix for the process and a counter, so that no two hosts share one.

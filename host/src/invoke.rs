@@ -8,7 +8,10 @@ use std::{
 };
 
 use http::{Request, Response};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    task::JoinHandle,
+};
 use wasmtime::{Store, UpdateDeadline, format_err};
 use wasmtime_wasi_http::{
     WasiBody, WasiHttpView as _,
@@ -58,15 +61,8 @@ pub enum InvokeError {
     Trap(#[source] wasmtime::Error),
 }
 
-/// What a finished run used.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Usage {
-    pub(crate) memory: usize,
-    pub(crate) cpu: Duration,
-}
-
 /// How a run ended.
-pub(crate) type Outcome = Result<Usage, Arc<InvokeError>>;
+pub(crate) type Outcome = Result<(), Arc<InvokeError>>;
 
 /// The rest of a run, beside the response that it already began.
 pub(crate) enum Run {
@@ -77,7 +73,7 @@ pub(crate) enum Run {
 }
 
 /// A run on its own task; it ends when this is dropped.
-pub(crate) struct Task(tokio::task::JoinHandle<Outcome>);
+pub(crate) struct Task(JoinHandle<Outcome>);
 
 impl Drop for Task {
     fn drop(&mut self) {
@@ -112,9 +108,10 @@ impl Webtask {
         ctx: Ctx,
         limits: &Limits,
         request: Request<RequestBody>,
+        place: OwnedSemaphorePermit,
     ) -> Result<(Response<WasiBody>, Run), Arc<InvokeError>> {
         let (send, mut head) = oneshot::channel();
-        let mut run = Box::pin(self.run(ctx, limits, request, send));
+        let mut run = Box::pin(self.run(ctx, limits, request, place, send));
         let mut ended = None;
         let response = std::future::poll_fn(|cx| {
             if ended.is_none()
@@ -127,6 +124,11 @@ impl Webtask {
                 // answer.
                 Poll::Ready(Ok(Ok(response))) => Poll::Ready(match &ended {
                     Some(Err(error)) => Err(error.clone()),
+                    // 1xx is no answer, and 101 would make a tunnel of the connection.
+                    _ if !(200..600).contains(&response.status().as_u16()) => {
+                        let status = response.status().as_u16();
+                        Err(Arc::new(InvokeError::Guest(format!("status {status}"))))
+                    }
                     _ => Ok(response),
                 }),
                 Poll::Ready(Ok(Err(code))) => {
@@ -153,11 +155,13 @@ impl Webtask {
         ctx: Ctx,
         limits: &Limits,
         request: Request<RequestBody>,
+        place: OwnedSemaphorePermit,
         head: oneshot::Sender<Result<Response<WasiBody>, ErrorCode>>,
     ) -> impl Future<Output = Outcome> + Send + use<> {
         let pre = self.pre.clone();
         let wall = limits.wall;
         let hostcall = usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX);
+        let (log, spent) = (ctx.log.clone(), ctx.spent.clone());
         let guest = async move {
             let mut store = Store::new(pre.engine(), ctx);
             store.limiter(|ctx| &mut ctx.meter);
@@ -175,7 +179,7 @@ impl Webtask {
                 let request = store
                     .data_mut()
                     .http()
-                    .new_incoming_request(Scheme::Https, request)?;
+                    .new_incoming_request(Scheme::Http, request)?;
                 let outparam = store.data_mut().http().new_response_outparam(head)?;
                 let proxy = pre.instantiate_async(&mut store).await?;
                 proxy
@@ -186,19 +190,21 @@ impl Webtask {
             let called = call.await;
             let ctx = store.data();
             match called {
-                Ok(()) => Ok(ctx.meter.memory()),
+                Ok(()) => Ok(()),
                 Err(error) => Err(failure(error, ctx)),
             }
         };
-        let bounded = CpuBound::new(guest, limits.cpu);
+        let bounded = CpuBound::new(guest, limits.cpu, spent);
         async move {
-            let outcome = match tokio::time::timeout(wall, bounded).await {
-                Ok(Ok((Ok(memory), cpu))) => Ok(Usage { memory, cpu }),
-                Ok(Ok((Err(error), _))) => Err(error),
-                Ok(Err(limit)) => Err(InvokeError::Cpu { limit }),
-                Err(_) => Err(InvokeError::Deadline { limit: wall }),
+            // The run has the place, and not its response: who reads slowly holds no place.
+            let _place = place;
+            let cut = match tokio::time::timeout(wall, bounded).await {
+                Ok(Ok(ended)) => return ended.map_err(Arc::new),
+                Ok(Err(limit)) => InvokeError::Cpu { limit },
+                Err(_) => InvokeError::Deadline { limit: wall },
             };
-            outcome.map_err(Arc::new)
+            log.failed(&format!("the webtask was ended: {cut}"));
+            Err(Arc::new(cut))
         }
     }
 }

@@ -15,22 +15,29 @@
 //!
 //! The command `webtask` is a thin shell round this library.
 
+mod api;
 mod body;
 mod capability;
 mod carrier;
 mod config;
+mod cors;
 mod cpu;
 mod ctx;
 mod egress;
 mod error;
+mod gate;
 mod host;
 mod invoke;
 mod limits;
 mod loader;
 mod meter;
+mod rate;
 mod record;
+mod revocations;
+mod rights;
 mod runtime;
 mod server;
+mod stall;
 mod text;
 
 pub use body::{HostBody, ResponseBody};
@@ -41,5 +48,6 @@ pub use host::{Host, StartError};
 pub use invoke::InvokeError;
 pub use limits::Limits;
 pub use loader::{CodePrefix, CodePrefixError, LoadError};
+pub use revocations::{RevocationError, Revocations};
 pub use server::serve;
 pub use text::chain;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+/// The longest time that a limit may be.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// What one invocation, and the host around it, may use.
 ///
 /// The defaults are meant for production. In a configuration file the table `[limits]` sets any of
@@ -24,14 +27,20 @@ pub struct Limits {
     pub memory: u64,
     /// Elements of one table. Default 20,000.
     pub table_elements: usize,
-    /// Core instances in one invocation. Default 32.
-    pub instances: usize,
+    /// Core instances in one invocation; toolchains make three or four, those of dynamic languages
+    /// more. Default 32.
+    pub instances: u32,
+    /// Linear memories in one invocation. Default 2.
+    pub memories: u32,
+    /// Tables in one invocation. Default 8.
+    pub tables: u32,
     /// Bytes that the guest may hand to the host in one call. Default 8 MiB.
     #[serde(deserialize_with = "size")]
     pub hostcall_bytes: u64,
-    /// Live host resources (streams, bodies, requests …) of one invocation. Default 1,000.
+    /// Live host resources (streams, bodies, requests …) of one invocation. With `header-bytes` it bounds
+    /// the host's own memory for one invocation. Default 512.
     pub resources: usize,
-    /// Bytes of one set of headers, in memory. Default 64 KiB.
+    /// Bytes of one set of headers, in memory. Default 32 KiB.
     #[serde(deserialize_with = "size")]
     pub header_bytes: u64,
     /// Random bytes in one call. Default 64 KiB.
@@ -64,6 +73,8 @@ pub struct Limits {
     /// Time to fetch a component. Default 10 s.
     #[serde(deserialize_with = "duration")]
     pub fetch: Duration,
+    /// Components that are fetched at the same time. Default 64.
+    pub fetches: usize,
     /// Time to compile a component. Default 30 s.
     #[serde(deserialize_with = "duration")]
     pub compile: Duration,
@@ -104,9 +115,11 @@ impl Default for Limits {
             memory: 64 << 20,
             table_elements: 20_000,
             instances: 32,
+            memories: 2,
+            tables: 8,
             hostcall_bytes: 8 << 20,
-            resources: 1_000,
-            header_bytes: 64 << 10,
+            resources: 512,
+            header_bytes: 32 << 10,
             random_bytes: 64 << 10,
             request_bytes: 16 << 20,
             response_bytes: 64 << 20,
@@ -118,6 +131,7 @@ impl Default for Limits {
             log_bytes: 64 << 10,
             component_bytes: 16 << 20,
             fetch: Duration::from_secs(10),
+            fetches: 64,
             compile: Duration::from_secs(30),
             invocations: 500,
             connections: 4_096,
@@ -128,7 +142,12 @@ impl Default for Limits {
 
 fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
-    webtask_token::units::parse_duration(&text).map_err(serde::de::Error::custom)
+    let time = webtask_token::units::parse_duration(&text).map_err(serde::de::Error::custom)?;
+    if time > LONGEST {
+        let text = format!("{text} is longer than a day");
+        return Err(serde::de::Error::custom(text));
+    }
+    Ok(time)
 }
 
 fn size<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {

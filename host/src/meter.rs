@@ -1,8 +1,40 @@
 //! What one invocation uses of memory, tables and instances, and what it was refused.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
+
+/// What an invocation has used so far, for its record: also of one that fails or is cut off.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    memory: AtomicU64,
+    cpu_us: AtomicU64,
+}
+
+impl Spent {
+    pub(crate) fn set_cpu(&self, used: Duration) {
+        let used = u64::try_from(used.as_micros()).unwrap_or(u64::MAX);
+        self.cpu_us.store(used, Ordering::Relaxed);
+    }
+
+    /// CPU time, in microseconds.
+    pub(crate) fn cpu_us(&self) -> u64 {
+        self.cpu_us.load(Ordering::Relaxed)
+    }
+
+    /// The most linear memory it held, in bytes: memories never shrink.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+}
 
 /// The store's limiter: counts all linear memories together and remembers a refusal.
 pub(crate) struct Meter {
@@ -10,23 +42,24 @@ pub(crate) struct Meter {
     memory_limit: usize,
     table_limit: usize,
     instances: usize,
+    memories: usize,
+    tables: usize,
     refused: bool,
+    spent: Arc<Spent>,
 }
 
 impl Meter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, spent: Arc<Spent>) -> Self {
         Self {
             memory: 0,
             memory_limit: usize::try_from(limits.memory).unwrap_or(usize::MAX),
             table_limit: limits.table_elements,
-            instances: limits.instances,
+            instances: limits.instances as usize,
+            memories: limits.memories as usize,
+            tables: limits.tables as usize,
             refused: false,
+            spent,
         }
-    }
-
-    /// The most linear memory the invocation held, in bytes: memories never shrink.
-    pub(crate) fn memory(&self) -> usize {
-        self.memory
     }
 
     /// Whether growth of a memory or table was refused; a trap after that is the limit's doing.
@@ -46,6 +79,7 @@ impl ResourceLimiter for Meter {
         let fits = total <= self.memory_limit;
         if fits {
             self.memory = total;
+            self.spent.memory.store(total as u64, Ordering::Relaxed);
         }
         self.refused |= !fits;
         Ok(fits)
@@ -67,10 +101,10 @@ impl ResourceLimiter for Meter {
     }
 
     fn tables(&self) -> usize {
-        self.instances
+        self.tables
     }
 
     fn memories(&self) -> usize {
-        self.instances
+        self.memories
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use tokio::time::Instant;
+use webtask_token::Opened;
 
-use crate::{Error, body::Received, error::Blame, invoke::Usage, text::hex};
+use crate::{Error, body::Received, error::Blame, meter::Spent, text::hex};
 
 /// The code of a request whose answer was not read to its end.
 const CALLER_LEFT: &str = "caller-left";
@@ -27,7 +28,7 @@ pub(crate) struct Record {
     pub(crate) whole_at: Option<u64>,
     code: &'static str,
     blame: Option<Blame>,
-    usage: Usage,
+    pub(crate) spent: Arc<Spent>,
 }
 
 impl Record {
@@ -47,13 +48,21 @@ impl Record {
             // Whoever drops the record before it is answered left.
             code: CALLER_LEFT,
             blame: Some(Blame::Caller),
-            usage: Usage::default(),
+            spent: Arc::default(),
         }
     }
 
-    /// The run ended well; whether its answer arrives whole is still open.
-    pub(crate) fn used(&mut self, usage: Usage) {
-        self.usage = usage;
+    /// Whose token it is.
+    pub(crate) fn of(&mut self, opened: &Opened) {
+        self.token_id = opened.id.to_string();
+        self.kid = opened.kid.to_string();
+        self.tenant.clone_from(&opened.claims.tenant);
+    }
+
+    /// Whether all of the answer is out although its end was not seen here: hyper lets a body of known
+    /// length go at its last byte.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole_at == Some(self.sent)
     }
 
     /// The whole answer is out.
@@ -78,8 +87,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        // hyper lets a body of known length go at its last byte, before its end is seen here.
-        if self.code == CALLER_LEFT && self.whole_at == Some(self.sent) {
+        if self.code == CALLER_LEFT && self.is_whole() {
             self.answered();
         }
         tracing::info!(
@@ -95,8 +103,8 @@ impl Drop for Record {
             blame = self.blame.map(|blame| format!("{blame:?}").to_lowercase()),
             received = self.received.bytes.load(Ordering::Relaxed),
             sent = self.sent,
-            memory = self.usage.memory,
-            cpu_us = u64::try_from(self.usage.cpu.as_micros()).unwrap_or(u64::MAX),
+            memory = self.spent.memory(),
+            cpu_us = self.spent.cpu_us(),
             wall_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         );
     }

@@ -81,12 +81,16 @@ fn engine(limits: &Limits) -> wasmtime::Result<Engine> {
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    // wit-component makes three core instances of a program: its own, and two for the imports.
-    pool.total_component_instances(limits.invocations)
-        .total_core_instances(limits.invocations.saturating_mul(4))
-        .total_memories(limits.invocations)
-        .total_tables(limits.invocations.saturating_mul(2))
-        .total_stacks(limits.invocations)
+    let runs = limits.invocations;
+    // What one invocation may have, times all of them: no mix of guests exhausts the pool.
+    pool.max_core_instances_per_component(limits.instances)
+        .max_memories_per_component(limits.memories)
+        .max_tables_per_component(limits.tables)
+        .total_component_instances(runs)
+        .total_core_instances(runs.saturating_mul(limits.instances))
+        .total_memories(runs.saturating_mul(limits.memories))
+        .total_tables(runs.saturating_mul(limits.tables))
+        .total_stacks(runs)
         .table_elements(limits.table_elements)
         .max_memory_size(usize::try_from(limits.memory).unwrap_or(usize::MAX));
     if PoolingAllocationConfig::is_pagemap_scan_available() {

@@ -12,11 +12,13 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::Host;
+use crate::{Host, stall::Stalling};
 
 /// Time for the head of a request, and for a kept connection to send another one.
 const HEAD: Duration = Duration::from_secs(15);
-/// Bytes of a request's head; longer ones are answered 431 by hyper.
+/// Time in which a caller must take something of its answer.
+const STALL: Duration = Duration::from_secs(30);
+/// About the bytes of a request's head; much longer ones are answered 431 by hyper.
 const HEAD_BYTES: usize = 64 << 10;
 /// What `accept` waits after an error such as EMFILE: long enough for descriptors to come free.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -75,7 +77,7 @@ fn connection(
     stream: TcpStream,
     host: Arc<Host>,
 ) -> http1::Connection<
-    TokioIo<TcpStream>,
+    TokioIo<Stalling<TcpStream>>,
     impl hyper::service::HttpService<
         hyper::body::Incoming,
         ResBody = crate::HostBody,
@@ -95,7 +97,7 @@ fn connection(
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(
-            TokioIo::new(stream),
+            TokioIo::new(Stalling::new(stream, STALL)),
             service_fn(move |request| {
                 let host = host.clone();
                 async move { Ok(host.handle(request).await) }

@@ -36,7 +36,8 @@ pub(crate) fn printable(text: &str, max: usize) -> String {
         match c {
             '\t' => out.push(' '),
             // Bidirectional controls reorder what a reader sees.
-            '\u{200e}'
+            '\u{61c}'
+            | '\u{200e}'
             | '\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2028}'

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use webtask_tests::{Origin, Reply, TestHost, claims_for, examples};
+use webtask_tests::{Origin, Reply, TestHost, claims_for, examples, guests, now};
 use webtask_token::{Secret, SecretClaim};
 
 const KEY: &str = "sk_test_51H8xvU2eZvKYlo2C";
@@ -170,4 +170,44 @@ async fn webhook_takes_what_is_signed_and_nothing_else() {
     }
     let unsigned = post(&host, &token, &[("x-github-event", "ping")], BODY).await;
     assert_eq!(unsigned.status, 401, "{unsigned:?}");
+}
+
+/// The verifier of ada's password, made with `openssl dgst -sha256 -hmac`.
+const PEPPER: &str = "0123456789abcdef0123456789abcdef";
+const PASSWORD: &str = "correct horse battery staple";
+const VERIFIER: &str = "90ff3ce205bece1c447b777562931b92721a1956552484506bf368ee0278bcd3";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn login_hands_out_the_applications_token_as_one_user_for_ten_minutes() {
+    let host = TestHost::start().await;
+    let app = host.token(guests::REFLECT);
+    let users = format!("{{\"ada\":\"{VERIFIER}\"}}");
+    let token = host.token_with_secrets(
+        examples::LOGIN,
+        &[("app-token", &app), ("pepper", PEPPER), ("users", &users)],
+    );
+    let body = format!("{{\"user\":\"ada\",\"password\":\"{PASSWORD}\"}}");
+    let session = post(&host, &token, &[], &body).await;
+    assert_eq!(session.status, 200, "{session:?}");
+    let narrowed = session.json()["token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let expires = session.json()["expires"].as_u64().expect("seconds");
+    assert!((now() + 590..=now() + 600).contains(&expires), "{expires}");
+    let seen = host.get(&narrowed, "/orders").await;
+    assert!(seen.text().contains("\"user\":\"ada\""), "{}", seen.text());
+    let posted = post(&host, &narrowed, &[], "").await;
+    assert_eq!(posted.code(), "method-denied");
+    for wrong in [
+        body.replace("horse", "house"),
+        body.replace("ada", "bob"),
+        body.replace("ada", "ADA"),
+    ] {
+        let refused = post(&host, &token, &[], &wrong).await;
+        assert_eq!(refused.status, 401, "{wrong}: {refused:?}");
+        assert!(!refused.text().contains("wt1."));
+    }
+    assert_eq!(webtask_tests::lines_of(&app), Vec::<String>::new());
+    assert_eq!(webtask_tests::lines_of(&narrowed), Vec::<String>::new());
 }

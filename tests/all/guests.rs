@@ -229,6 +229,56 @@ async fn a_guests_log_has_the_requests_id_and_cannot_forge_a_line() {
     }
     assert!(text.contains("stdout") && text.contains("stderr"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
+    // A field that the guest wrote into its text stays inside the quotes of its text.
+    let forged = lines
+        .iter()
+        .find(|line| line.contains("tenant=victim"))
+        .expect("the guest tried");
+    assert!(forged.contains("tenant=\"default\""), "{forged}");
+    assert!(!forged.contains(" tenant=\"victim\""), "{forged}");
+}
+
+/// 1xx is no answer, and 101 would make a tunnel of the connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guests_status_is_a_final_one() {
+    let host = TestHost::start().await;
+    let token = host.token(guests::STATUS);
+    for status in [100, 101, 103, 199, 600, 999] {
+        let reply = host.get(&token, &format!("/?status={status}")).await;
+        assert_eq!(reply.code(), "guest-error", "{status}");
+    }
+    for status in [200, 204, 304, 404, 500, 599] {
+        let reply = host.get(&token, &format!("/?status={status}")).await;
+        assert_eq!(
+            (
+                reply.status.as_u16(),
+                reply.headers["webtask-source"].as_bytes()
+            ),
+            (status, &b"guest"[..])
+        );
+        let record = wait_for_line(reply.request_id(), "webtask::access").await;
+        assert!(record.contains("code=\"ok\""), "{record}");
+    }
+}
+
+/// The response to a HEAD has no body, and the guest runs to its end all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_request_does_not_cut_the_guest() {
+    let host = TestHost::start().await;
+    let token = host.token(guests::STATUS);
+    for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 200)] {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/run/?status={status}&ms=300"))
+            .header("webtask-token", &token);
+        let reply = host
+            .send(request.body(Empty::<Bytes>::new()).expect("a request"))
+            .await;
+        assert_eq!(reply.status, status);
+        wait_for_line(reply.request_id(), "still alive").await;
+        let record = wait_for_line(reply.request_id(), "webtask::access").await;
+        assert!(record.contains("code=\"ok\""), "{record}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -207,3 +207,73 @@ async fn random_bytes_are_bounded() {
         (500, "guest-trap")
     );
 }
+
+/// Trap 13: the guest chooses how often it is denied, and the log does not grow with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn denials_are_few_lines_however_often() {
+    let host = TestHost::start().await;
+    let reply = host.get(&host.token(guests::DENIALS), "/?n=5000").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let lines = lines_of(reply.request_id());
+    assert!(lines.len() < 40, "{} lines", lines.len());
+    assert!(lines.iter().any(|line| line.contains("is not logged")));
+}
+
+/// A guest is refused before it takes more of the pool than its share.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_with_too_many_memories_is_refused_when_it_is_loaded() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("greedy.wasm");
+    let instances = "(core instance (instantiate $m)) ".repeat(28);
+    let text = format!("(component (core module $m (memory 0)) {instances})");
+    std::fs::write(&path, wat::parse_str(text).expect("valid text")).expect("a file");
+    let host = TestHost::builder()
+        .code(dir.path().to_str().expect("text"))
+        .start()
+        .await;
+    let claims =
+        webtask_token::Claims::new(format!("file://{}", path.display()), webtask_tests::now());
+    let reply = host.get(&host.seal(&claims), "").await;
+    assert_eq!(reply.code(), "component-invalid");
+    wait_for_line(reply.request_id(), "memories").await;
+}
+
+/// Who reads nothing holds a connection, and no place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_22_slow_readers_hold_no_place() {
+    use tokio::io::AsyncWriteExt as _;
+    let host = TestHost::builder()
+        .limits(|limits| {
+            limits.invocations = 2;
+            limits.wall = Duration::from_millis(500);
+        })
+        .start()
+        .await;
+    let token = host.token(guests::BIGRESPONSE);
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        let mut stream = tokio::net::TcpStream::connect(host.address)
+            .await
+            .expect("the host listens");
+        let request = format!(
+            "GET /run/?bytes=60000000 HTTP/1.1\r\nhost: x\r\nwebtask-token: {token}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        silent.push(stream);
+    }
+    let started = std::time::Instant::now();
+    loop {
+        let reply = host
+            .get(&host.token(webtask_tests::examples::HELLO), "")
+            .await;
+        if reply.status == 200 {
+            break;
+        }
+        assert_eq!(reply.code(), "overloaded");
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "slow readers hold the places"
+        );
+    }
+    drop(silent);
+}

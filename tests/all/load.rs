@@ -187,8 +187,9 @@ async fn trap_2_a_redirect_of_code_is_checked_anew() {
         .code(&origin.url("/code/"))
         .start()
         .await;
-    let (status, code, _) = code_of(&host, &at(&origin.url("/code/out.wasm"))).await;
-    assert_eq!((status, code.as_str()), (403, "denied"));
+    let (status, code, id) = code_of(&host, &at(&origin.url("/code/out.wasm"))).await;
+    assert_eq!((status, code.as_str()), (502, "component-fetch"));
+    wait_for_line(&id, "is not allowed on this host").await;
     assert!(elsewhere.seen().is_empty());
     for name in ["loop.wasm", "file.wasm"] {
         let (status, code, _) = code_of(&host, &at(&origin.url(&format!("/code/{name}")))).await;
@@ -258,4 +259,56 @@ async fn an_origin_that_answers_404_or_is_gone_is_component_fetch() {
     drop(origin);
     let (status, code, _) = code_of(&host, &at(&url)).await;
     assert_eq!((status, code.as_str()), (502, "component-fetch"));
+}
+
+/// A range opened for guests is no place to fetch code from, unless the platform names the very origin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_3_a_redirect_of_code_does_not_reach_an_opened_range() {
+    let internal = Origin::start(|_| Response::new(hello())).await;
+    let host = TestHost::builder().loopback().code("http://").start().await;
+    let (status, code, id) = code_of(&host, &at(&internal.url("/hello.wasm"))).await;
+    assert_eq!((status, code.as_str()), (502, "component-fetch"));
+    wait_for_line(&id, "not a public address").await;
+    let target = internal.url("/internal?delete=all");
+    let origin = Origin::start(move |_| redirect(&target)).await;
+    let host = TestHost::builder()
+        .loopback()
+        .code("http://")
+        .code(&origin.url("/"))
+        .start()
+        .await;
+    let (status, code, _) = code_of(&host, &at(&origin.url("/x.wasm"))).await;
+    assert_eq!((status, code.as_str()), (502, "component-fetch"));
+    assert_eq!(origin.seen().len(), 1);
+    assert!(internal.seen().is_empty());
+}
+
+/// Another's token with my digest and an origin that never answers does not hold up my code.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_stalls_the_loading_of_anothers_code() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let url = format!("http://{}/x", silent.local_addr().expect("bound"));
+    let host = TestHost::builder()
+        .loopback()
+        .code(&url)
+        .limits(|limits| limits.fetch = std::time::Duration::from_secs(5))
+        .start()
+        .await;
+    let mine = claims_for(examples::HELLO);
+    let mut theirs = at(&url);
+    theirs.sha256 = mine.sha256;
+    let (theirs, mine) = (host.seal(&theirs), host.seal(&mine));
+    let stalled = host.get(&theirs, "");
+    let mut stalled = std::pin::pin!(stalled);
+    let _silent = tokio::select! {
+        reply = &mut stalled => panic!("a silent origin answered: {reply:?}"),
+        accepted = silent.accept() => accepted.expect("a connection"),
+    };
+    let reply = tokio::select! {
+        reply = &mut stalled => panic!("the stalled flight was shared: {reply:?}"),
+        reply = host.get(&mine, "") => reply,
+    };
+    assert_eq!(reply.status, 200, "{reply:?}");
 }

@@ -1,8 +1,10 @@
 //! The runtime as its users meet it: real sockets, real components, real processes.
 
+mod caveats;
 mod egress;
 mod examples;
 mod guests;
+mod issuer;
 mod limits;
 mod load;
 mod modules;

@@ -90,10 +90,11 @@ fn the_error_table_of_the_readme_is_the_one_of_the_code() {
     let mut in_readme = BTreeMap::new();
     for line in read("README.md").lines() {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
-        if let ["", code, status, blame, ..] = cells[..] {
-            if code.starts_with('`') && status.parse::<u16>().is_ok() {
-                rows(&mut in_readme, code.trim_matches('`'), status, blame);
-            }
+        if let ["", code, status, blame, ..] = cells[..]
+            && code.starts_with('`')
+            && status.parse::<u16>().is_ok()
+        {
+            rows(&mut in_readme, code.trim_matches('`'), status, blame);
         }
     }
     assert!(in_code.len() > 15, "{in_code:?}");

@@ -85,7 +85,7 @@ async fn a_caller_that_leaves_ends_the_invocation() {
             host.address,
             request.body(Empty::<Bytes>::new()).expect("a request"),
         );
-        // Long enough to begin, far shorter than the deadline of five seconds.
+        // Long enough to begin, far shorter than the deadline of twenty seconds.
         let _ = tokio::time::timeout(Duration::from_millis(300), async {
             let _body = leaving.await.into_body();
             std::future::pending::<()>().await;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
 use webtask_tests::{TestHost, claims_for, examples, guests, now, wait_for_line};
+use webtask_token::{Secret, SecretClaim};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_token_is_401_and_says_what_is_required() {
@@ -156,7 +157,12 @@ fn request(token: &str) -> Request<Empty<Bytes>> {
 async fn a_restriction_that_is_not_enforced_is_refused() {
     let host = TestHost::start().await;
     let mut claims = claims_for(examples::HELLO);
-    claims.lim.rate = Some(10);
+    let slot = "GET https://api.example.com/ authorization: Bearer {}";
+    let secret = SecretClaim {
+        value: Secret::new("value".to_owned()),
+        slots: vec![slot.parse().expect("a valid slot")],
+    };
+    claims.secrets.insert("bound".into(), secret);
     let reply = host.get(&host.seal(&claims), "").await;
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),
@@ -173,5 +179,64 @@ async fn what_is_no_route_is_404() {
             matches!(reply.code().as_str(), "not-found" | "token-missing"),
             "{path}: {reply:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_never_sees_its_token_wherever_else_it_stands() {
+    let host = TestHost::start().await;
+    let mut claims = claims_for(guests::REFLECT);
+    claims.via.push(webtask_token::Carrier::Path);
+    let token = host.seal(&claims);
+    let bearer = format!("Bearer\t{token}");
+    let page = format!("https://example.com/t/{token}/page");
+    for (path, fields) in [
+        (
+            "/run",
+            vec![("webtask-token", &token), ("authorization", &bearer)],
+        ),
+        ("/run", vec![("webtask-token", &token), ("referer", &page)]),
+        (
+            "/run",
+            vec![("authorization", &bearer), ("x-forwarded-uri", &page)],
+        ),
+        (
+            &format!("/t/{token}/x"),
+            vec![("authorization", &bearer), ("referer", &page)],
+        ),
+    ] {
+        let mut request = Request::get(path);
+        for (name, value) in fields {
+            request = request.header(name, value);
+        }
+        let request = request.body(Empty::<Bytes>::new()).expect("a request");
+        let reply = host.send(request).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(!reply.text().contains("wt1."), "{}", reply.text());
+    }
+    // Two tokens in fields are refused, also where the token stands in the path.
+    let twice = Request::get(format!("/t/{token}/x"))
+        .header("webtask-token", &token)
+        .header("webtask-token", &token);
+    let reply = host
+        .send(twice.body(Empty::<Bytes>::new()).expect("a request"))
+        .await;
+    assert_eq!(reply.code(), "token-invalid");
+}
+
+/// RFC 9112, section 3.2: one valid `host`, or 400.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_has_exactly_one_valid_host() {
+    let host = TestHost::start().await;
+    let token = host.token(examples::HELLO);
+    for hosts in [vec!["a", "b"], vec!["user@a"], vec!["a b"]] {
+        let mut request = Request::get("/run").header("webtask-token", &token);
+        for name in &hosts {
+            request = request.header("host", *name);
+        }
+        let reply = host
+            .send(request.body(Empty::<Bytes>::new()).expect("a request"))
+            .await;
+        assert_eq!(reply.code(), "bad-request", "{hosts:?}");
     }
 }

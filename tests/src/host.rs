@@ -12,7 +12,7 @@ use http::Request;
 use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use webtask_host::{CodePrefix, Config, Host, Limits, serve};
+use webtask_host::{CodePrefix, Config, Host, Limits, Revocations, serve};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
 use crate::{BUILT, Reply, client};
@@ -22,6 +22,7 @@ pub struct TestHost {
     /// Where it listens.
     pub address: SocketAddr,
     keyring: Keyring,
+    host: Arc<Host>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
 }
@@ -67,6 +68,7 @@ impl Builder {
             .collect();
         let config = Config {
             keyring: again,
+            revocations: Revocations::in_memory(),
             limits: self.limits,
             code: self.code,
             private,
@@ -77,13 +79,14 @@ impl Builder {
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(serve(
             listener,
-            host,
+            host.clone(),
             async { drop(stopped.await) },
             Duration::from_secs(10),
         ));
         TestHost {
             address,
             keyring,
+            host,
             stop: Some(stop),
             served,
         }
@@ -96,7 +99,7 @@ impl TestHost {
         let mut limits = Limits::default();
         // Many hosts share this process: each takes address space for its pool.
         limits.invocations = 64;
-        limits.wall = Duration::from_secs(5);
+        limits.wall = Duration::from_secs(20);
         Builder {
             limits,
             code: vec![BUILT.parse().expect("the guests are built")],
@@ -112,6 +115,11 @@ impl TestHost {
     /// Seals `claims` for this host.
     pub fn seal(&self, claims: &Claims) -> String {
         self.keyring.seal(claims).expect("valid claims")
+    }
+
+    /// Gives the host another keyring. Tokens of [`TestHost::seal`] are then of the old one.
+    pub fn replace_keyring(&self, keyring: Keyring) {
+        self.host.replace_keyring(keyring);
     }
 
     /// A token for the component at `wasm` that grants nothing.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderName, Method, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -22,12 +22,11 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
     WasiHttpHooks,
 };
-use webtask_token::Claims;
 
 use super::{invocation::Invocation, log::GuestLog};
 use crate::{
-    Limits,
-    egress::{ConnectError, Egress, Target},
+    egress::{ConnectError, Egress, Ranges, Target},
+    rights::Rights,
     text::{chain, printable},
 };
 
@@ -45,34 +44,28 @@ pub(crate) struct Outbound {
 #[derive(Clone)]
 struct Call {
     egress: Arc<Egress>,
-    claims: Arc<Claims>,
+    rights: Arc<Rights>,
     invocation: Arc<Invocation>,
     log: GuestLog,
-    connect: Duration,
-    header_bytes: usize,
-    body_bytes: u64,
 }
 
 impl Outbound {
     pub(crate) fn new(
         egress: Arc<Egress>,
-        claims: Arc<Claims>,
+        rights: Arc<Rights>,
         invocation: Arc<Invocation>,
         log: GuestLog,
-        limits: &Limits,
     ) -> Self {
+        let limits = &rights.limits;
         Self {
-            call: Call {
-                egress,
-                claims,
-                invocation,
-                log,
-                connect: limits.connect,
-                header_bytes: usize::try_from(limits.header_bytes).unwrap_or(usize::MAX),
-                body_bytes: limits.outbound_bytes,
-            },
             calls_left: limits.calls,
             concurrent: Arc::new(Semaphore::new(limits.concurrent_calls)),
+            call: Call {
+                egress,
+                rights,
+                invocation,
+                log,
+            },
         }
     }
 
@@ -103,10 +96,10 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _errors: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
+        // Counted first: refused calls cost the host as well.
         let admitted = self
-            .call
-            .permit(&request)
-            .and_then(|target| Ok((target, self.admit()?)));
+            .admit()
+            .and_then(|place| Ok((self.call.permit(&request)?, place)));
         let call = self.call.clone();
         Box::new(async move {
             let (target, place) = admitted?;
@@ -121,11 +114,11 @@ impl Call {
     fn permit(&self, request: &Request<WasiBody>) -> Result<Target, Error> {
         let target = Target::of(request.uri()).map_err(|_| Error::HttpRequestUriInvalid)?;
         let (method, path) = (request.method().as_str(), request.uri().path());
-        let granted =
-            self.claims.out.iter().any(|grant| {
-                grant.allows(method, target.scheme, &target.host(), target.port, path)
-            });
-        if granted {
+        let (scheme, host, port) = (target.scheme, target.host(), target.port);
+        // CONNECT and TRACE are no calls of an API, also where a grant says `*`.
+        let a_call = !matches!(*request.method(), Method::CONNECT | Method::TRACE);
+        let rights = &self.rights.token;
+        if a_call && rights.allows_outbound(method, scheme, &host, port, path) {
             return Ok(target);
         }
         let url = format!("{}{}", target.origin(), printable(path, 256));
@@ -146,14 +139,24 @@ impl Call {
             |asked: Option<Duration>, most: Duration| asked.unwrap_or(most).min(most).min(left);
         let stream = self
             .egress
-            .connect(target, bounded(options.connect_timeout, self.connect))
+            .connect(
+                target,
+                // A grant of an address is its name: only a literal reaches an opened range.
+                Ranges::Opened,
+                bounded(options.connect_timeout, self.rights.limits.connect),
+            )
             .await
             .map_err(|error| self.refused(error))?;
+        let header_bytes = usize::try_from(self.rights.limits.header_bytes).unwrap_or(usize::MAX);
         let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(self.header_bytes.max(8 << 10))
+            .max_buf_size(header_bytes.max(8 << 10))
             .handshake(TokioIo::new(stream))
             .await?;
-        prepare(&mut request, target)?;
+        target
+            .address(&mut request)
+            .map_err(|_| Error::HttpRequestUriInvalid)?;
+        // Answered by nobody: the body follows at once.
+        request.headers_mut().remove(header::EXPECT);
         let connection = tokio::spawn(connection);
         // Ends the connection when the invocation ends, also in the middle of an exchange.
         let guard = AbortOnDrop(connection.abort_handle());
@@ -164,7 +167,7 @@ impl Call {
         .await
         .map_err(|_| Error::ConnectionReadTimeout)??;
         let between = bounded(options.between_bytes_timeout, left);
-        let body_bytes = self.body_bytes;
+        let body_bytes = self.rights.limits.outbound_bytes;
         let response = response.map(|inner| {
             OutboundBody {
                 inner,
@@ -205,22 +208,8 @@ impl Call {
     }
 }
 
-/// Brings the request into the form of the wire: origin-form URI, the canonical authority as `host`.
-fn prepare(request: &mut Request<WasiBody>, target: &Target) -> Result<(), Error> {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
-    let path = if path.is_empty() { "/" } else { path };
-    *request.uri_mut() = path.parse().map_err(|_| Error::HttpRequestUriInvalid)?;
-    let host =
-        HeaderValue::from_str(&target.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
-    request.headers_mut().insert(header::HOST, host);
-    Ok(())
-}
-
 /// Header fields that no guest may set and none gets to see: connection control, the host's own
-/// `webtask-*`, and those by which a proxy vouches for where a request came from.
+/// `webtask-*`, and `forwarded`, by which a proxy vouches for where a request came from.
 fn is_forbidden(name: &HeaderName) -> bool {
     DEFAULT_FORBIDDEN_HEADERS.contains(name)
         || matches!(*name, header::TE | header::TRAILER | header::FORWARDED)

@@ -18,6 +18,9 @@ use super::{
 };
 use crate::{Limits, ctx::Ctx, text::printable};
 
+/// Records of one invocation about what it was denied.
+const DENIALS: u32 = 20;
+
 /// The longest line that stays one record; a longer one is cut, and says so.
 const LINE: usize = 8 << 10;
 
@@ -52,6 +55,8 @@ struct Left {
     lines: u64,
     bytes: u64,
     cut: bool,
+    /// Records of the host about what was denied: the guest chooses how often, so they are few.
+    denials: u32,
 }
 
 impl GuestLog {
@@ -60,6 +65,7 @@ impl GuestLog {
             lines: limits.log_lines,
             bytes: limits.log_bytes,
             cut: false,
+            denials: DENIALS,
         };
         Self(Arc::new(Shared {
             invocation,
@@ -102,7 +108,17 @@ impl GuestLog {
 
     /// A record for the author about a power that was denied, with what would grant it.
     pub(crate) fn denied(&self, text: &str) {
-        self.host(Level::Warn, text);
+        let left = {
+            let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = left.denials;
+            left.denials = before.saturating_sub(1);
+            before
+        };
+        match left {
+            0 => {}
+            1 => self.host(Level::Warn, "more was denied, and is not logged"),
+            _ => self.host(Level::Warn, text),
+        }
     }
 
     /// A record for the author about how the invocation failed.
@@ -121,10 +137,12 @@ impl GuestLog {
             tenant,
             ..
         } = &*self.0.invocation;
-        let context = printable(context, 128);
+        let (request_id, token_id, tenant) = (&**request_id, &**token_id, &**tenant);
+        let context = &*printable(context, 128);
+        // Texts as fields, which are quoted: a guest cannot write a field of its own into the line.
         macro_rules! emit {
             ($level:ident) => {
-                tracing::event!(target: "webtask::guest", tracing::Level::$level, %request_id, %token_id, %tenant, %context, "{text}")
+                tracing::event!(target: "webtask::guest", tracing::Level::$level, text, context, request_id, token_id, tenant)
             };
         }
         match level {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker};
-use webtask_token::Claims;
 
 use super::bindings::webtask::runtime::secrets::{self, Error};
-use crate::{capability::log::GuestLog, ctx::Ctx};
+use crate::{capability::log::GuestLog, ctx::Ctx, rights::Rights};
 
 pub(super) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     secrets::add_to_linker::<_, HasSecrets>(linker, |ctx| Secrets {
-        claims: &ctx.claims,
+        rights: &ctx.rights,
         log: &ctx.log,
     })
 }
@@ -21,17 +20,17 @@ impl HasData for HasSecrets {
 }
 
 struct Secrets<'a> {
-    claims: &'a Arc<Claims>,
+    rights: &'a Arc<Rights>,
     log: &'a GuestLog,
 }
 
 impl secrets::Host for Secrets<'_> {
     fn names(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(self.claims.secrets.keys().cloned().collect())
+        Ok(self.rights.secrets.keys().cloned().collect())
     }
 
     fn get(&mut self, name: String) -> wasmtime::Result<Result<String, Error>> {
-        Ok(match self.claims.secrets.get(&name) {
+        Ok(match self.rights.secrets.get(&name) {
             Some(secret) if secret.slots.is_empty() => Ok(secret.value.expose().to_owned()),
             Some(_) => Err(Error::Bound),
             None => {

@@ -9,10 +9,10 @@ use clap::Args;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use webtask_host::{Config, Limits};
+use webtask_host::{Config, Limits, Revocations};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
-use super::{Failure, payments, print, serve};
+use super::{Failure, payments, print, run};
 
 /// Run everything in one process and print what to try
 ///
@@ -60,7 +60,7 @@ impl DemoCommand {
                 ))
                 .hint("run `make demo` in the repository, or name the directory with --examples")
             })?;
-            let listener = serve::bind(&self.listen).await?;
+            let listener = run::bind(&self.listen).await?;
             let local = listener
                 .local_addr()
                 .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
@@ -97,6 +97,7 @@ impl DemoCommand {
             tokio::spawn(payments::serve(payments, format!("sk_demo_{key}")));
             let config = Config {
                 keyring: place.keyring,
+                revocations: Revocations::in_memory(),
                 limits: Limits::default(),
                 code: vec![
                     place
@@ -108,7 +109,7 @@ impl DemoCommand {
                 ],
                 private: vec![origin.ip().into()],
             };
-            serve::run(listener, config, |_| print(text)).await
+            run::run(listener, config, None, |_| print(text)).await
         })
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct InvokeCommand {
     )]
     host: String,
     /// How long to wait for a connection, and for the answer to begin
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
 }
 

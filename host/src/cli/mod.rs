@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
 mod payments;
+mod run;
 pub(crate) mod serve;
 pub(crate) mod token;
 
@@ -52,6 +53,13 @@ impl Failure {
             eprintln!("hint: {hint}");
         }
         self.exit
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        self.hint.iter().try_for_each(|hint| write!(f, "; {hint}"))
     }
 }
 
@@ -116,5 +124,8 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
         .enable_all()
         .build()
         .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
-    runtime.block_on(work)
+    let result = runtime.block_on(work);
+    // Not dropped: that waits for blocking work such as a compilation that nobody needs any more.
+    runtime.shutdown_background();
+    result
 }

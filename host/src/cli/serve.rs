@@ -1,24 +1,23 @@
 //! `webtask serve`: the runtime, until a signal ends it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
+use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, chain};
+
+use super::{
+    Failure, block_on,
+    keys::read_keyring,
+    print,
+    run::{bind, run},
 };
-use webtask_host::{CodePrefix, Config, ConfigFile, Host, chain, serve};
-
-use super::{Failure, block_on, keys::read_keyring, print};
-
-/// How long what runs may go on after the first signal.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// Serve webtask requests
 ///
 /// Answers requests to /run and /run/... that carry a token, as `Authorization: Bearer wt1...` or as
 /// `Webtask-Token: wt1...`. Prints the address when it is ready. The first SIGTERM or Ctrl-C stops
-/// accepting and lets finish what runs, for 30 s at most; the second ends at once.
+/// accepting and lets finish what runs, for 30 s at most; the second ends at once. The keyring is read
+/// again when its file changes and on SIGHUP; a broken one is reported and the old keys stay in force.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   webtask serve --keys keys.toml --allow-code ./target/wasm32-wasip2/release
@@ -33,6 +32,9 @@ pub(crate) struct ServeCommand {
     /// A configuration file, TOML; flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The file of revoked tokens, made if missing; one runtime has it at a time [default: beside the keyring]
+    #[arg(long, value_name = "FILE")]
+    revocations: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
@@ -62,6 +64,11 @@ impl ServeCommand {
             .unwrap_or_else(|| "127.0.0.1:8080".into());
         let config = Config {
             keyring: read_keyring(&keys)?,
+            revocations: open_revocations(
+                self.revocations
+                    .or(file.revocations)
+                    .unwrap_or_else(|| beside(&keys)),
+            )?,
             limits: file.limits,
             code: code_prefixes(if self.allow_code.is_empty() {
                 file.allow_code
@@ -76,7 +83,7 @@ impl ServeCommand {
         };
         block_on(async {
             let listener = bind(&listen).await?;
-            run(listener, config, |address| {
+            run(listener, config, Some(&keys), |address| {
                 print(format!("listening on http://{address}\n"))
             })
             .await
@@ -84,57 +91,21 @@ impl ServeCommand {
     }
 }
 
-/// Listens on `address`.
-pub(super) async fn bind(address: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let failure = Failure::usage(format!("cannot listen on {address}: {error}"));
-        match error.kind() {
-            std::io::ErrorKind::AddrInUse => failure.hint("another program has the port; choose another one with --listen, port 0 takes any free one"),
-            std::io::ErrorKind::PermissionDenied => failure.hint("ports below 1024 need a privilege; choose a higher one with --listen"),
-            _ => failure.hint("--listen takes an address and a port, such as 127.0.0.1:8080"),
-        }
+/// `keys.toml` → `keys.toml.revocations`.
+fn beside(keys: &Path) -> PathBuf {
+    let mut name = keys.as_os_str().to_owned();
+    name.push(".revocations");
+    name.into()
+}
+
+fn open_revocations(path: PathBuf) -> Result<Revocations, Failure> {
+    Revocations::open(&path).map_err(|error| {
+        Failure::usage(format!("revocations {}: {}", path.display(), chain(&error)))
+            .hint("one runtime has the file at a time, in a directory that it may write to; name another with --revocations")
     })
 }
 
-/// Serves until a signal ends it; `ready` is called once with the address.
-pub(super) async fn run(
-    listener: TcpListener,
-    config: Config,
-    ready: impl FnOnce(std::net::SocketAddr) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    for range in &config.private {
-        tracing::warn!(%range, "addresses beyond the public internet are open to webtasks whose grants name them");
-    }
-    let failed =
-        |error: &dyn std::error::Error| Failure::usage(format!("cannot start: {}", chain(error)));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
-    let host = Host::new(config).map_err(|error| failed(&error))?;
-    ready(listener.local_addr().map_err(|error| failed(&error))?)?;
-
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = serve(
-        listener,
-        Arc::new(host),
-        async { drop(stopped.await) },
-        DRAIN,
-    );
-    let mut server = std::pin::pin!(server);
-    let mut signalled =
-        async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-    tokio::select! {
-        () = &mut server => return Ok(()),
-        () = signalled() => drop(stop),
-    }
-    tracing::info!("stopping: no new connections, what runs may finish; once more to leave now");
-    tokio::select! {
-        () = server => {}
-        () = signalled() => tracing::warn!("leaving at once"),
-    }
-    Ok(())
-}
-
-fn read_config(path: &std::path::Path) -> Result<ConfigFile, Failure> {
+fn read_config(path: &Path) -> Result<ConfigFile, Failure> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Special-purpose IPv4 ranges (IANA registry, RFC 6890): none of them is the public internet.
-const SPECIAL_V4: [Ipv4Net; 16] = [
+const SPECIAL_V4: [Ipv4Net; 17] = [
     v4(0, 0, 0, 0, 8),          // this network
     v4(10, 0, 0, 0, 8),         // private
     v4(100, 64, 0, 0, 10),      // carrier-grade NAT
     v4(127, 0, 0, 0, 8),        // loopback
     v4(169, 254, 0, 0, 16),     // link-local, cloud metadata
+    v4(168, 63, 129, 16, 32),   // the metadata service of a large cloud
     v4(172, 16, 0, 0, 12),      // private
     v4(192, 0, 0, 0, 24),       // protocol assignments
     v4(192, 0, 2, 0, 24),       // documentation
@@ -82,6 +83,7 @@ mod tests {
             "172.31.255.255",
             "192.168.1.1",
             "169.254.169.254",
+            "168.63.129.16",
             "100.64.0.1",
             "100.127.255.255",
             "192.0.0.1",

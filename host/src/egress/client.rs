@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 
-use super::{ConnectError, Egress, Target};
+use super::{ConnectError, Egress, Ranges, Target};
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,9 @@ pub async fn send(
     request: Request<Full<Bytes>>,
     limit: Duration,
 ) -> Result<Response<Incoming>, SendError> {
-    Egress::unfiltered().send(request, limit).await
+    Egress::unfiltered()
+        .send(request, Ranges::Public, limit)
+        .await
 }
 
 impl Egress {
@@ -43,6 +45,7 @@ impl Egress {
     pub(crate) async fn send<B>(
         &self,
         mut request: Request<B>,
+        ranges: Ranges,
         limit: Duration,
     ) -> Result<Response<Incoming>, SendError>
     where
@@ -51,17 +54,11 @@ impl Egress {
             + 'static,
     {
         let target = Target::of(request.uri())?;
-        let stream = self.connect(&target, limit).await?;
+        let stream = self.connect(&target, ranges, limit).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends by itself: when the sender and the body are gone, or with the error that they report.
         tokio::spawn(connection);
-        let path = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |path| path.as_str());
-        *request.uri_mut() = path.parse().map_err(|_| ConnectError::Uri)?;
-        let host = HeaderValue::from_str(&target.authority()).map_err(|_| ConnectError::Uri)?;
-        request.headers_mut().insert(header::HOST, host);
+        target.address(&mut request)?;
         let answer = tokio::time::timeout(limit, sender.send_request(request)).await;
         Ok(answer.map_err(|_| SendError::Timeout { limit })??)
     }

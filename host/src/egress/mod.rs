@@ -7,7 +7,7 @@ mod address;
 mod client;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     sync::Arc,
     time::Duration,
 };
@@ -18,6 +18,7 @@ use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::Semaphore,
     time::Instant,
 };
 
@@ -68,6 +69,25 @@ impl Target {
             ("https", 443) | ("http", 80) => self.host(),
             _ => format!("{}:{}", self.host, self.port),
         }
+    }
+
+    /// Brings `request` into the form of the wire: origin-form target (RFC 9112, section 3.2.1), and the
+    /// canonical authority as its `host`.
+    pub(crate) fn address<B>(&self, request: &mut http::Request<B>) -> Result<(), ConnectError> {
+        let bad = |_| ConnectError::Uri;
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
+        *request.uri_mut() = path.parse().map_err(bad)?;
+        let host = http::HeaderValue::from_str(&self.authority()).map_err(|_| ConnectError::Uri)?;
+        request.headers_mut().insert(http::header::HOST, host);
+        Ok(())
     }
 
     /// Scheme and authority as people write them.
@@ -147,7 +167,21 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(crate) struct Egress {
     tls: Arc<ClientConfig>,
     reach: Reach,
+    /// Names that are being resolved: each takes a thread until the system's resolver gives up.
+    resolving: Arc<Semaphore>,
 }
+
+/// Whether a connection may lead into a range that the platform opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ranges {
+    /// What it is for was granted by this very address.
+    Opened,
+    /// The public internet only.
+    Public,
+}
+
+/// Names at the same time.
+const RESOLVING: usize = 64;
 
 /// Which addresses may be dialled.
 enum Reach {
@@ -177,6 +211,7 @@ impl Egress {
         Self {
             tls: Arc::new(tls),
             reach: Reach::Public(opened),
+            resolving: Arc::new(Semaphore::new(RESOLVING)),
         }
     }
 
@@ -184,6 +219,7 @@ impl Egress {
     pub(crate) async fn connect(
         &self,
         target: &Target,
+        ranges: Ranges,
         limit: Duration,
     ) -> Result<Stream, ConnectError> {
         let timeout = || ConnectError::Timeout {
@@ -191,7 +227,7 @@ impl Egress {
             limit,
         };
         let until = Instant::now() + limit;
-        let addresses = tokio::time::timeout_at(until, self.resolve(target))
+        let addresses = tokio::time::timeout_at(until, self.resolve(target, ranges))
             .await
             .map_err(|_| timeout())??;
         let stream = tokio::time::timeout_at(until, dial(target, &addresses))
@@ -236,10 +272,14 @@ impl Egress {
     }
 
     /// The addresses of `target` that may be dialled; an error if there is none.
-    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
+    async fn resolve(
+        &self,
+        target: &Target,
+        ranges: Ranges,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
         if let Some(ip) = target.literal() {
             // Only a literal reaches an opened range: a name's owner must not choose what it means.
-            if self.reaches(ip) || self.opened(ip) {
+            if self.reaches(ip) || (ranges == Ranges::Opened && self.opened(ip)) {
                 return Ok(vec![SocketAddr::new(ip, target.port)]);
             }
             return Err(ConnectError::Address {
@@ -248,12 +288,11 @@ impl Egress {
             });
         }
         let name = target.host();
-        let found = tokio::net::lookup_host((name.as_str(), target.port))
-            .await
-            .map_err(|source| ConnectError::Dns {
-                name: name.clone(),
-                source,
-            })?;
+        let found = self.look_up(name.clone(), target.port).await;
+        let found = found.map_err(|source| ConnectError::Dns {
+            name: name.clone(),
+            source,
+        })?;
         let mut refused = None;
         let mut good = Vec::new();
         for found in found {
@@ -271,6 +310,20 @@ impl Egress {
                 source: std::io::Error::other("no addresses"),
             }),
         }
+    }
+}
+
+impl Egress {
+    /// Asks the system's resolver. The thread holds its place also when nobody waits for it any more.
+    async fn look_up(&self, name: String, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+        let place = self.resolving.clone().acquire_owned().await;
+        let work = move || {
+            let _place = place;
+            Ok((name.as_str(), port).to_socket_addrs()?.collect())
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(std::io::Error::other)?
     }
 }
 
@@ -349,7 +402,11 @@ mod tests {
             "http://169.254.169.254/",
         ] {
             let refused = egress
-                .connect(&target(bad).unwrap(), Duration::from_secs(5))
+                .connect(
+                    &target(bad).unwrap(),
+                    Ranges::Opened,
+                    Duration::from_secs(5),
+                )
                 .await;
             assert!(
                 matches!(refused.err(), Some(ConnectError::Address { .. })),
@@ -371,6 +428,7 @@ mod tests {
             egress
                 .connect(
                     &target(&format!("http://127.0.0.1:{port}/")).unwrap(),
+                    Ranges::Opened,
                     limit
                 )
                 .await
@@ -379,6 +437,7 @@ mod tests {
         let named = egress
             .connect(
                 &target(&format!("http://localhost:{port}/")).unwrap(),
+                Ranges::Opened,
                 limit,
             )
             .await;

@@ -12,7 +12,7 @@ use super::{
     LoadError, Worker,
     source::{From, Source},
 };
-use crate::text::chain;
+use crate::{egress::Ranges, text::chain};
 
 /// Redirects that are followed, each checked like the first URL.
 const REDIRECTS: usize = 3;
@@ -26,10 +26,12 @@ impl Worker {
             url: source.shown(),
             limit,
         };
+        // Without a place, code that is compiled already still runs.
+        let _place = self.fetching.try_acquire().map_err(|_| LoadError::Busy)?;
         let work = async {
             match &source.from {
                 From::File { .. } => self.read(source).await,
-                From::Http => self.get(source).await,
+                From::Http(ranges) => self.get(source, *ranges).await,
             }
         };
         tokio::time::timeout(limit, work)
@@ -67,10 +69,10 @@ impl Worker {
         Ok(bytes.into())
     }
 
-    async fn get(&self, source: &Source) -> Result<Bytes, LoadError> {
+    async fn get(&self, source: &Source, mut ranges: Ranges) -> Result<Bytes, LoadError> {
         let mut url = source.url.clone();
         for _ in 0..=REDIRECTS {
-            let response = self.request(source, &url).await?;
+            let response = self.request(source, &url, ranges).await?;
             if !response.status().is_redirection() {
                 return self.body(source, response).await;
             }
@@ -82,11 +84,13 @@ impl Worker {
             let next =
                 next.ok_or_else(|| failed(source, "a redirect without a usable location"))?;
             // A redirect leads only where the platform allows code anyway.
-            let permitted = self.permit(next.as_str())?;
-            if matches!(permitted.from, From::File { .. }) {
+            let permitted = self
+                .permit(next.as_str())
+                .map_err(|error| failed(source, format!("a redirect: {error}")))?;
+            let From::Http(next_ranges) = permitted.from else {
                 return Err(failed(source, "a redirect to a file"));
-            }
-            url = permitted.url;
+            };
+            (url, ranges) = (permitted.url, next_ranges);
         }
         Err(failed(source, format!("more than {REDIRECTS} redirects")))
     }
@@ -95,6 +99,7 @@ impl Worker {
         &self,
         source: &Source,
         url: &url::Url,
+        ranges: Ranges,
     ) -> Result<Response<Incoming>, LoadError> {
         let request = Request::get(url.as_str())
             .header(header::ACCEPT, "application/wasm")
@@ -104,7 +109,7 @@ impl Worker {
             )
             .body(Empty::<Bytes>::new())
             .map_err(|error| failed(source, error))?;
-        let answered = self.egress.send(request, self.limits.fetch).await;
+        let answered = self.egress.send(request, ranges, self.limits.fetch).await;
         answered.map_err(|error| failed(source, chain(&error)))
     }
 

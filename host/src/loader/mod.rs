@@ -31,6 +31,9 @@ const COMPILERS: usize = 2;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
+    /// Too many components are being fetched.
+    #[error("too many components are being fetched at the same time, the limit fetches")]
+    Busy,
     /// The platform does not allow code from there.
     #[error("code from {url} is not allowed on this host; allow it with --allow-code {hint}")]
     Denied {
@@ -92,8 +95,9 @@ pub(crate) struct Loader {
     worker: Arc<Worker>,
     /// By SHA-256 of the component.
     compiled: Cache<[u8; 32], Arc<Webtask>>,
-    /// By URL, for tokens without a digest.
-    unpinned: Cache<String, Arc<Webtask>>,
+    /// By URL and the token's digest: one flight each, so that whoever names another's digest with an URL
+    /// of his own fails alone. Kept for a moment, for tokens without a digest.
+    fetched: Cache<(String, Option<[u8; 32]>), Arc<Webtask>>,
 }
 
 impl Loader {
@@ -107,21 +111,23 @@ impl Loader {
             .max_capacity(limits.cache_bytes)
             .weigher(|_, webtask: &Arc<Webtask>| u32::try_from(webtask.size).unwrap_or(u32::MAX))
             .build();
-        let unpinned = Cache::builder()
+        let fetched = Cache::builder()
             .max_capacity(10_000)
             .time_to_live(UNPINNED_FRESH)
             .build();
+        let fetches = limits.fetches;
         let worker = Worker {
             runtime,
             egress,
             allowed,
             limits,
             compiling: Arc::new(Semaphore::new(COMPILERS)),
+            fetching: Semaphore::new(fetches),
         };
         Self {
             worker: Arc::new(worker),
             compiled,
-            unpinned,
+            fetched,
         }
     }
 
@@ -133,47 +139,51 @@ impl Loader {
     ) -> Result<Arc<Webtask>, Arc<LoadError>> {
         // Asked of every request: what the platform allows does not depend on what is cached.
         let source = self.worker.permit(url)?;
-        let Some(digest) = sha256 else {
-            let flight = async {
-                let bytes = self.worker.fetch(&source).await?;
-                let (bytes, digest) = digest_of(bytes).await;
-                self.compile(&source, bytes, digest).await
-            };
-            // The error of the inner flight is shared already: unwrap one of the two layers.
-            return self
-                .unpinned
-                .try_get_with(url.to_owned(), flight)
-                .await
-                .map_err(|error| (*error).clone());
-        };
-        if let Some(webtask) = self.compiled.get(&digest).await {
+        if let Some(digest) = sha256
+            && let Some(webtask) = self.compiled.get(&digest).await
+        {
             return Ok(webtask);
         }
         let flight = async {
-            let bytes = self.worker.fetch(&source).await?;
-            let (bytes, found) = digest_of(bytes).await;
-            if found != digest {
-                let (expected, found) = (hex(&digest), hex(&found));
+            let (bytes, found) = digest_of(self.worker.fetch(&source).await?).await;
+            if let Some(expected) = sha256.filter(|expected| *expected != found) {
+                let (url, expected, found) = (source.shown(), hex(&expected), hex(&found));
                 return Err(LoadError::Digest {
-                    url: source.shown(),
+                    url,
                     expected,
                     found,
                 });
             }
-            self.worker.clone().compile(&source, bytes, digest).await
+            // Verified: from here on all who want this digest share one flight.
+            let compile = self.worker.clone().compile(&source, bytes, found);
+            let compiled = self.compiled.try_get_with(found, compile).await;
+            compiled.map_err(|error| error.of(source.shown()))
         };
-        self.compiled.try_get_with(digest, flight).await
-    }
-
-    async fn compile(
-        &self,
-        source: &Source,
-        bytes: Bytes,
-        digest: [u8; 32],
-    ) -> Result<Arc<Webtask>, Arc<LoadError>> {
-        self.compiled
-            .try_get_with(digest, self.worker.clone().compile(source, bytes, digest))
+        self.fetched
+            .try_get_with((url.to_owned(), sha256), flight)
             .await
+    }
+}
+
+impl LoadError {
+    /// The same failure for another URL of the same code: a flight's error goes to all who shared it, and
+    /// none of them is to read another's URL.
+    fn of(&self, url: String) -> Self {
+        match self {
+            Self::Invalid { reason, .. } => Self::Invalid {
+                url,
+                reason: reason.clone(),
+            },
+            Self::Timeout { what, limit, .. } => Self::Timeout {
+                what,
+                url,
+                limit: *limit,
+            },
+            other => Self::Fetch {
+                url,
+                reason: other.to_string(),
+            },
+        }
     }
 }
 
@@ -184,6 +194,7 @@ struct Worker {
     allowed: Vec<CodePrefix>,
     limits: Limits,
     compiling: Arc<Semaphore>,
+    fetching: Semaphore,
 }
 
 impl Worker {

@@ -10,6 +10,7 @@ use cap_std::{ambient_authority, fs::Dir};
 use url::Url;
 
 use super::{LoadError, Worker};
+use crate::egress::Ranges;
 
 /// A prefix under which code may be fetched: a directory, or the beginning of a URL.
 #[derive(Clone, Debug)]
@@ -97,8 +98,12 @@ pub(super) struct Source {
 }
 
 pub(super) enum From {
-    File { dir: Arc<Dir>, path: PathBuf },
-    Http,
+    File {
+        dir: Arc<Dir>,
+        path: PathBuf,
+    },
+    /// Opened ranges only where the platform named this very origin as a source of code.
+    Http(Ranges),
 }
 
 impl Source {
@@ -122,11 +127,14 @@ impl Worker {
             url: "the token's URL".into(),
             reason: error.to_string(),
         })?;
-        match self
+        let mut permitted = self
             .allowed
             .iter()
-            .find_map(|prefix| prefix.0.permits(&url))
-        {
+            .filter_map(|prefix| prefix.0.permits(&url));
+        // A prefix that names the origin reaches further than one of its scheme.
+        let first = permitted.next();
+        let named = |from: &From| matches!(from, From::Http(Ranges::Opened));
+        match permitted.find(named).or(first) {
             Some(from) => Ok(Source { url, from }),
             None => {
                 let hint = match url.scheme() {
@@ -162,13 +170,15 @@ impl Prefix {
                     path: path.to_owned(),
                 })
             }
-            Self::Scheme(scheme) => (url.scheme() == *scheme && plain(url)).then_some(From::Http),
+            Self::Scheme(scheme) => {
+                (url.scheme() == *scheme && plain(url)).then_some(From::Http(Ranges::Public))
+            }
             Self::Url(prefix) => (url.scheme() == prefix.scheme()
                 && url.host() == prefix.host()
                 && url.port_or_known_default() == prefix.port_or_known_default()
                 && plain(url)
                 && below(url.path(), prefix.path()))
-            .then_some(From::Http),
+            .then_some(From::Http(Ranges::Opened)),
         }
     }
 }

@@ -11,5 +11,6 @@ async fn main(_: Request) -> Result<Response, Error> {
     println!("a line on stdout");
     eprintln!("a line on stderr");
     log::info!("\x1b[31mred\x1b[0m\nERROR forged: another tenant's line\r\x07");
+    log::info!("x request_id=00000000-000001 token_id=ffff tenant=victim context=stdout");
     Ok(webtask::text("logged"))
 }

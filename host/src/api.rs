@@ -1,0 +1,121 @@
+//! The host's own interface: `POST /v1/tokens` and `POST /v1/revoke`. JSON in, JSON out.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use serde::{Serialize, de::DeserializeOwned};
+use webtask_token::{Kind, LinkId, MintError, MintRequest, Opened, RevokeRequest};
+
+use crate::{
+    Error, carrier,
+    gate::{Gate, now},
+    record::Record,
+    revocations::Entry,
+};
+
+/// Bytes of a body of this interface: a token's worth of claims, several times.
+const BODY: usize = 32 << 10;
+
+/// Time for such a body.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Mints a run token below the ceiling of the issuer token that is presented.
+pub(crate) async fn mint(
+    gate: &Gate,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Response<Full<Bytes>>, Error> {
+    let (issuer, asked): (_, MintRequest) = call(gate, request, record).await?;
+    let minted = issuer.mint(asked, &gate.keyring(), now());
+    reply(&minted.map_err(|error| match error {
+        MintError::NotIssuer => Error::Denied(error.to_string()),
+        MintError::TooWide(fields) => Error::TooWide(fields),
+        other => Error::Unmintable(other.to_string()),
+    })?)
+}
+
+/// Revokes the presented token. An issuer token revokes any link of its tenant, or all there is.
+pub(crate) async fn revoke(
+    gate: &Gate,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Response<Full<Bytes>>, Error> {
+    let (presented, asked): (_, RevokeRequest) = call(gate, request, record).await?;
+    let tenant = presented.claims.tenant.clone();
+    let issuer = matches!(presented.claims.kind, Kind::Issue(_));
+    let id = match asked.id.as_deref().map(str::parse::<LinkId>) {
+        Some(Err(_)) => return Err(Error::BadRequest("id is not 32 hexadecimal digits")),
+        Some(Ok(id)) => Some(id),
+        None => None,
+    };
+    match (id, asked.before) {
+        (Some(_), Some(_)) => Err(Error::BadRequest("id and before exclude each other")),
+        (None, Some(before)) if issuer => {
+            gate.cut_off(tenant.clone(), before).await?;
+            reply(&serde_json::json!({ "tenant": tenant, "before": before }))
+        }
+        (Some(id), None) if issuer && id != presented.id => {
+            // Nothing says how long tokens of that link could live.
+            let until = u64::MAX;
+            gate.revoke(Entry { tenant, id, root: id, until }).await?;
+            reply(&serde_json::json!({ "revoked": id.to_string() }))
+        }
+        (id, None) if id.is_none_or(|id| id == presented.id) => {
+            let (id, until) = (presented.id, last_use(&presented));
+            let root = *presented.links.first().unwrap_or(&id);
+            gate.revoke(Entry { tenant, id, root, until }).await?;
+            reply(&serde_json::json!({ "revoked": id.to_string() }))
+        }
+        _ => Err(Error::Denied(
+            "only an issuer token revokes more than itself; present the token to revoke, or an issuer token".into(),
+        )),
+    }
+}
+
+/// The latest Unix second at which a token of this link, or one minted with it, could be valid.
+fn last_use(opened: &Opened) -> u64 {
+    match &opened.claims.kind {
+        Kind::Issue(ceiling) => opened.claims.exp.saturating_add(ceiling.life),
+        _ => opened.claims.exp,
+    }
+}
+
+/// Opens the presented token and reads the body; an empty one asks for the default.
+async fn call<T: DeserializeOwned + Default>(
+    gate: &Gate,
+    mut request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<(Opened, T), Error> {
+    if request.method() != Method::POST {
+        return Err(Error::NotFound);
+    }
+    let token = carrier::presented(request.headers_mut())?;
+    let opened = gate.open(&token)?;
+    record.of(&opened);
+    gate.count(&opened.rights())?;
+    let limit = BODY as u64;
+    let body = Limited::new(request.into_body(), BODY).collect();
+    let body = tokio::time::timeout(BODY_TIME, body).await;
+    let body = body.map_err(|_| Error::BadRequest("the body did not arrive in time"))?;
+    let body = body.map_err(|_| Error::BodyTooLarge { limit })?.to_bytes();
+    if body.trim_ascii().is_empty() {
+        return Ok((opened, T::default()));
+    }
+    let asked = serde_json::from_slice(&body);
+    // serde's text may repeat what was sent, a secret among it.
+    let asked = asked.map_err(|_| Error::BadRequest("the body is not the JSON of this call"))?;
+    Ok((opened, asked))
+}
+
+fn reply(value: &impl Serialize) -> Result<Response<Full<Bytes>>, Error> {
+    let body = serde_json::to_vec(value).map_err(|error| Error::Internal(error.to_string()))?;
+    let mut response = Response::new(Full::new(body.into()));
+    let headers = response.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

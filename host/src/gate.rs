@@ -1,0 +1,142 @@
+//! The door: which tokens are good now, and which requests they are good for.
+//!
+//! Everything here happens before a place is taken and before anything is loaded.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::{HeaderValue, Request, header};
+use tokio::time::Instant;
+use webtask_token::{Denied, Keyring, Opened};
+
+use crate::{
+    Error, Revocations,
+    carrier::Carrier,
+    rate::Rates,
+    revocations::{Entry, RevocationError},
+    rights::Rights,
+};
+
+/// Keys, revocations and rates.
+pub(crate) struct Gate {
+    keyring: RwLock<Arc<Keyring>>,
+    revocations: Arc<Revocations>,
+    rates: Rates,
+}
+
+impl Gate {
+    pub(crate) fn new(keyring: Keyring, revocations: Revocations) -> Self {
+        Self {
+            keyring: RwLock::new(Arc::new(keyring)),
+            revocations: Arc::new(revocations),
+            rates: Rates::new(),
+        }
+    }
+
+    /// The keys in force; requests under way keep the ones they began with.
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        self.keyring
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn replace_keyring(&self, keyring: Keyring) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
+    }
+
+    /// Opens `token` and asks whether it was revoked.
+    pub(crate) fn open(&self, token: &str) -> Result<Opened, Error> {
+        let opened = self.keyring().open(token, now())?;
+        let links = opened.links.iter().chain(&opened.claims.iss);
+        if self
+            .revocations
+            .is_revoked(links, &opened.claims.tenant, opened.claims.iat)
+        {
+            return Err(Error::Revoked);
+        }
+        Ok(opened)
+    }
+
+    /// Whether `rights` are good for this request: where the token stood, from where, what, how often.
+    pub(crate) fn admit<B>(
+        &self,
+        rights: &Rights,
+        carrier: Carrier,
+        request: &Request<B>,
+    ) -> Result<(), Error> {
+        if carrier == Carrier::Path && !rights.via.contains(&webtask_token::Carrier::Path) {
+            return Err(Error::Denied(
+                "the token may not stand in a URL; mint one with --via path".into(),
+            ));
+        }
+        // What is not enforced yet is refused, never ignored.
+        if rights
+            .secrets
+            .values()
+            .any(|secret| !secret.slots.is_empty())
+        {
+            return Err(Error::Denied(
+                "the token has a bound secret, which this version does not serve".into(),
+            ));
+        }
+        rights
+            .token
+            .allows_request(request.method().as_str(), request.uri().path())
+            .map_err(|denied| match denied {
+                Denied::Path => Error::PathDenied,
+                _ => Error::MethodDenied,
+            })?;
+        let mut origins = request.headers().get_all(header::ORIGIN).iter();
+        let (origin, second) = (origins.next().map(HeaderValue::to_str), origins.next());
+        // Two origins, or one that is no text, are none that a token names.
+        let origin = origin.and_then(Result::ok).filter(|_| second.is_none());
+        if !rights.token.allows_origin(origin) {
+            return Err(Error::OriginDenied);
+        }
+        self.count(&rights.token)
+    }
+
+    /// Counts a call against the rates of the token and of those that it comes from.
+    pub(crate) fn count(&self, rights: &webtask_token::Rights) -> Result<(), Error> {
+        let now = Instant::now();
+        for (link, per_minute) in &rights.rates {
+            let taken = self.rates.take(*link, *per_minute, now);
+            taken.map_err(|retry_after| Error::RateLimited { retry_after })?;
+        }
+        Ok(())
+    }
+
+    /// Revokes a link for good; it is in force when this returns.
+    pub(crate) async fn revoke(&self, entry: Entry) -> Result<(), Error> {
+        self.change(move |revocations| revocations.revoke(&entry, now()))
+            .await
+    }
+
+    /// Revokes what `tenant` was issued before `before`, in Unix seconds.
+    pub(crate) async fn cut_off(&self, tenant: String, before: u64) -> Result<(), Error> {
+        self.change(move |revocations| revocations.cut_off(&tenant, before))
+            .await
+    }
+
+    /// The store waits for the disk: not on a request's thread.
+    async fn change(
+        &self,
+        change: impl FnOnce(&Revocations) -> Result<(), RevocationError> + Send + 'static,
+    ) -> Result<(), Error> {
+        let revocations = self.revocations.clone();
+        match tokio::task::spawn_blocking(move || change(&revocations)).await {
+            Ok(changed) => Ok(changed?),
+            Err(error) => Err(Error::Internal(error.to_string())),
+        }
+    }
+}
+
+/// Unix seconds; a clock before 1970 reads as 0, at which no token is valid yet.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,322 @@
+//! Revocations: which links of tokens are no longer good, kept in an embedded store.
+//!
+//! Owns the store and its copy in memory, which is what requests ask. Must not know how a caller proves
+//! that it may revoke.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use webtask_token::LinkId;
+
+/// Tenant and link → the root link of its token, and the Unix second from which no token of it can be
+/// valid. By tenant, so that nobody revokes what is another's.
+const LINKS: TableDefinition<'_, (&str, [u8; 16]), ([u8; 16], u64)> = TableDefinition::new("links");
+/// Tenant → the Unix second; tokens issued before it are refused.
+const TENANTS: TableDefinition<'_, &str, u64> = TableDefinition::new("tenants");
+
+/// Links under one root token that may be revoked one by one. Whoever holds a token can make any number
+/// of narrower ones, and must not fill the host's memory by revoking each.
+const PER_ROOT: usize = 1_000;
+/// Links of one tenant: about 16 MiB.
+const PER_TENANT: usize = 200_000;
+
+/// A link to revoke.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) tenant: String,
+    pub(crate) id: LinkId,
+    /// The first link of the token.
+    pub(crate) root: LinkId,
+    /// The Unix second from which no token of the link can be valid.
+    pub(crate) until: u64,
+}
+
+/// Why a revocation was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevocationError {
+    /// The limit of links is reached.
+    #[error(
+        "{count} links of this token are revoked already; revoke the token that they come from"
+    )]
+    Full {
+        /// The limit in force.
+        count: usize,
+    },
+    /// The store failed; nothing was revoked.
+    #[error("the store of revocations failed")]
+    Store(#[source] Box<redb::Error>),
+}
+
+impl<E: Into<redb::Error>> From<E> for RevocationError {
+    fn from(error: E) -> Self {
+        Self::Store(Box::new(error.into()))
+    }
+}
+
+/// What is revoked on this host.
+#[derive(Debug)]
+pub struct Revocations {
+    known: RwLock<Known>,
+    store: Option<Database>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    links: HashMap<String, HashMap<[u8; 16], ([u8; 16], u64)>>,
+    by_root: HashMap<[u8; 16], usize>,
+    tenants: HashMap<String, u64>,
+}
+
+impl Known {
+    fn insert(&mut self, tenant: &str, id: [u8; 16], root: [u8; 16], until: u64) {
+        let links = self.links.entry(tenant.to_owned()).or_default();
+        let known = links.get(&id).map(|(_, until)| *until);
+        if known.is_none() {
+            *self.by_root.entry(root).or_default() += 1;
+        }
+        // The same link again counts as long as the longer of the two.
+        links.insert(id, (root, until.max(known.unwrap_or(0))));
+    }
+
+    /// Forgets the links of `tenant` whose tokens have all expired, and names them.
+    fn expire(&mut self, tenant: &str, now: u64) -> Vec<[u8; 16]> {
+        let Some(links) = self.links.get_mut(tenant) else {
+            return Vec::new();
+        };
+        let is_dead = |(_, until): &([u8; 16], u64)| *until <= now;
+        let dead: Vec<_> = links
+            .iter()
+            .filter(|(_, link)| is_dead(link))
+            .map(|(id, link)| (*id, link.0))
+            .collect();
+        for (id, root) in &dead {
+            links.remove(id);
+            if let Some(count) = self.by_root.get_mut(root) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        self.by_root.retain(|_, count| *count > 0);
+        dead.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// The limit that stands against one more link.
+    fn full(&self, entry: &Entry) -> Option<usize> {
+        let links = self.links.get(&entry.tenant);
+        // The root itself can always be revoked: it makes the others superfluous.
+        if entry.id == entry.root
+            || links.is_some_and(|links| links.contains_key(entry.id.as_bytes()))
+        {
+            return None;
+        }
+        let of_root = self
+            .by_root
+            .get(entry.root.as_bytes())
+            .copied()
+            .unwrap_or(0);
+        let of_tenant = links.map_or(0, HashMap::len);
+        match (of_root >= PER_ROOT, of_tenant >= PER_TENANT) {
+            (true, _) => Some(PER_ROOT),
+            (_, true) => Some(PER_TENANT),
+            _ => None,
+        }
+    }
+}
+
+impl Revocations {
+    /// Revocations that end with the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            known: RwLock::default(),
+            store: None,
+        }
+    }
+
+    /// The revocations in the file at `path`, which is made if it is missing. One process has it at a time.
+    pub fn open(path: &Path) -> Result<Self, RevocationError> {
+        let store = Database::create(path)?;
+        let write = store.begin_write()?;
+        write.open_table(LINKS)?;
+        write.open_table(TENANTS)?;
+        write.commit()?;
+        let mut known = Known::default();
+        let read = store.begin_read()?;
+        for entry in read.open_table(LINKS)?.iter()? {
+            let (key, value) = entry?;
+            let ((tenant, id), (root, until)) = (key.value(), value.value());
+            known.insert(tenant, id, root, until);
+        }
+        for entry in read.open_table(TENANTS)?.iter()? {
+            let (tenant, before) = entry?;
+            known
+                .tenants
+                .insert(tenant.value().to_owned(), before.value());
+        }
+        drop(read);
+        Ok(Self {
+            known: RwLock::new(known),
+            store: Some(store),
+        })
+    }
+
+    /// Whether any of `links` is revoked, or `tenant` revoked everything issued before a time after `iat`.
+    pub(crate) fn is_revoked<'a>(
+        &self,
+        links: impl IntoIterator<Item = &'a LinkId>,
+        tenant: &str,
+        iat: u64,
+    ) -> bool {
+        let known = self.read();
+        let revoked = known.links.get(tenant).is_some_and(|revoked| {
+            links
+                .into_iter()
+                .any(|id| revoked.contains_key(id.as_bytes()))
+        });
+        revoked
+            || known
+                .tenants
+                .get(tenant)
+                .is_some_and(|before| iat < *before)
+    }
+
+    /// Revokes a link. Writes to the store and waits for the disk: call it from a blocking thread.
+    pub(crate) fn revoke(&self, entry: &Entry, now: u64) -> Result<(), RevocationError> {
+        let dead = {
+            let mut known = self.write();
+            // Only when it matters: looking at every link costs with their number.
+            let dead = if known.full(entry).is_some() {
+                known.expire(&entry.tenant, now)
+            } else {
+                Vec::new()
+            };
+            if let Some(count) = known.full(entry) {
+                return Err(RevocationError::Full { count });
+            }
+            dead
+        };
+        let Entry {
+            tenant,
+            id,
+            root,
+            until,
+        } = entry;
+        let (id, root) = (*id.as_bytes(), *root.as_bytes());
+        if let Some(store) = &self.store {
+            let write = store.begin_write()?;
+            {
+                let mut links = write.open_table(LINKS)?;
+                for dead in dead {
+                    links.remove((&**tenant, dead))?;
+                }
+                links.insert((&**tenant, id), (root, *until))?;
+            }
+            write.commit()?;
+        }
+        self.write().insert(tenant, id, root, *until);
+        Ok(())
+    }
+
+    /// Revokes every token of `tenant` that was issued before `before`. A later time replaces an earlier
+    /// one, never the other way round. Call it from a blocking thread.
+    pub(crate) fn cut_off(&self, tenant: &str, before: u64) -> Result<(), RevocationError> {
+        if self
+            .read()
+            .tenants
+            .get(tenant)
+            .is_some_and(|now| *now >= before)
+        {
+            return Ok(());
+        }
+        if let Some(store) = &self.store {
+            let write = store.begin_write()?;
+            write.open_table(TENANTS)?.insert(tenant, before)?;
+            write.commit()?;
+        }
+        let mut known = self.write();
+        let now = known.tenants.entry(tenant.to_owned()).or_default();
+        *now = before.max(*now);
+        Ok(())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "constants of the test")]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> LinkId {
+        LinkId::from([n; 16])
+    }
+
+    fn entry(tenant: &str, id: LinkId, root: LinkId, until: u64) -> Entry {
+        Entry {
+            tenant: tenant.into(),
+            id,
+            root,
+            until,
+        }
+    }
+
+    #[test]
+    fn a_revoked_link_takes_what_is_derived_with_it_and_survives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("revocations");
+        let revocations = Revocations::open(&path).unwrap();
+        revocations
+            .revoke(&entry("shop", id(2), id(1), 1_000), 10)
+            .unwrap();
+        revocations.cut_off("acme", 500).unwrap();
+        revocations.cut_off("acme", 400).unwrap();
+        let check = |revocations: &Revocations| {
+            assert!(revocations.is_revoked([&id(1), &id(2), &id(3)], "shop", 0));
+            assert!(!revocations.is_revoked([&id(1), &id(3)], "shop", 0));
+            assert!(
+                !revocations.is_revoked([&id(1), &id(2)], "other", 0),
+                "another tenant's link"
+            );
+            assert!(revocations.is_revoked([&id(1)], "acme", 499));
+            assert!(!revocations.is_revoked([&id(1)], "acme", 500));
+        };
+        check(&revocations);
+        assert!(
+            Revocations::open(&path).is_err(),
+            "one process has the file"
+        );
+        drop(revocations);
+        check(&Revocations::open(&path).unwrap());
+    }
+
+    #[test]
+    fn entries_die_with_their_tokens_and_one_root_cannot_fill_the_memory() {
+        let revocations = Revocations::in_memory();
+        let link = |n: usize| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&(n as u64 + 1).to_be_bytes());
+            LinkId::from(id)
+        };
+        let revoke = |n, now| revocations.revoke(&entry("shop", link(n), link(0), now + 100), now);
+        for n in 1..=PER_ROOT {
+            revoke(n, 10).unwrap();
+        }
+        assert!(matches!(
+            revoke(PER_ROOT + 1, 10),
+            Err(RevocationError::Full { .. })
+        ));
+        assert!(revoke(0, 10).is_ok(), "the root itself");
+        assert!(revoke(PER_ROOT + 1, 200).is_ok());
+        assert_eq!(revocations.read().links["shop"].len(), 1);
+    }
+}
