@@ -9,9 +9,6 @@
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No longer given: caveats are evaluated, and one that is not known is [`Malformed`](Self::Malformed).
-    #[error("the token carries a caveat that this version does not support")]
-    CaveatUnsupported,
     /// Authentic, and over: `now >= exp` (RFC 7519 section 4.1.4). Unix seconds.
     #[error("the token expired at {exp}, it is {now}")]
     Expired {
@@ -52,10 +49,7 @@ impl Error {
     /// True for causes that can be reached only after the tail was found authentic.
     pub fn authenticated(&self) -> bool {
         match self {
-            Self::CaveatUnsupported
-            | Self::Expired { .. }
-            | Self::NotYetValid { .. }
-            | Self::ParamFixed { .. } => true,
+            Self::Expired { .. } | Self::NotYetValid { .. } | Self::ParamFixed { .. } => true,
             Self::Malformed(_)
             | Self::Unauthentic
             | Self::UnknownKey

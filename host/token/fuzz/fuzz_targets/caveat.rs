@@ -7,8 +7,11 @@ use data_encoding::BASE64URL_NOPAD;
 use libfuzzer_sys::fuzz_target;
 use webtask_token::{Caveat, Claims, Keyring, attenuate, inspect};
 
-static TOKEN: LazyLock<String> =
-    LazyLock::new(|| Keyring::generate(None).seal(&Claims::new("https://h/", 0)).expect("it is valid"));
+static TOKEN: LazyLock<String> = LazyLock::new(|| {
+    Keyring::generate(None)
+        .seal(&Claims::new("https://h/", 0))
+        .expect("it is valid")
+});
 
 fuzz_target!(|bytes: &[u8]| {
     let text = BASE64URL_NOPAD.encode(bytes);

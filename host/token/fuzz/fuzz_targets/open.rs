@@ -11,6 +11,10 @@ static KEYRING: LazyLock<Keyring> = LazyLock::new(|| Keyring::generate("k1".pars
 fuzz_target!(|text: &str| {
     let _ = inspect(text);
     for token in [text, &format!("wt1.k1.{text}")] {
-        assert!(KEYRING.open(token, 0).is_err_and(|error| !error.authenticated()));
+        assert!(
+            KEYRING
+                .open(token, 0)
+                .is_err_and(|error| !error.authenticated())
+        );
     }
 });
