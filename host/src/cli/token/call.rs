@@ -18,9 +18,9 @@ struct Problem {
     code: String,
     title: String,
     request_id: Option<String>,
-    detail: Option<String>,
+    /// What to mend, each in words.
     #[serde(default)]
-    too_wide: Vec<String>,
+    errors: Vec<String>,
 }
 
 /// Posts `body` to `path` with `token` as the bearer.
@@ -69,14 +69,13 @@ fn refusal(status: u16, problem: Problem) -> Failure {
         code,
         title,
         request_id,
-        detail,
-        too_wide,
+        errors,
     } = problem;
     let mut message = format!("{status} {code}: {title}");
     if let Some(id) = request_id {
         message.push_str(&format!(" (request {id})"));
     }
-    for line in too_wide.iter().chain(&detail) {
+    for line in errors {
         message.push_str(&format!("\n  {}", line.escape_debug()));
     }
     Failure::refused(message)
