@@ -13,7 +13,7 @@ use crate::{
     Error, carrier,
     gate::{Gate, now},
     record::Record,
-    revocations::Entry,
+    revocations::Revocation,
 };
 
 /// Bytes of a body of this interface: a token's worth of claims, several times.
@@ -60,13 +60,13 @@ pub(crate) async fn revoke(
         (Some(id), None) if issuer && id != presented.id => {
             // Nothing says how long tokens of that link could live.
             let until = u64::MAX;
-            gate.revoke(Entry { tenant, id, root: id, until }).await?;
+            gate.revoke(Revocation { tenant, id, root: id, until }).await?;
             reply(&serde_json::json!({ "revoked": id.to_string() }))
         }
         (id, None) if id.is_none_or(|id| id == presented.id) => {
             let (id, until) = (presented.id, last_use(&presented));
             let root = *presented.links.first().unwrap_or(&id);
-            gate.revoke(Entry { tenant, id, root, until }).await?;
+            gate.revoke(Revocation { tenant, id, root, until }).await?;
             reply(&serde_json::json!({ "revoked": id.to_string() }))
         }
         _ => Err(Error::Denied(

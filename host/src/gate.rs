@@ -15,7 +15,7 @@ use crate::{
     Error, Revocations,
     carrier::Carrier,
     rate::Rates,
-    revocations::{Entry, RevocationError},
+    revocations::{Revocation, RevocationError},
     rights::Rights,
 };
 
@@ -110,7 +110,7 @@ impl Gate {
     }
 
     /// Revokes a link for good; it is in force when this returns.
-    pub(crate) async fn revoke(&self, entry: Entry) -> Result<(), Error> {
+    pub(crate) async fn revoke(&self, entry: Revocation) -> Result<(), Error> {
         self.change(move |revocations| revocations.revoke(&entry, now()))
             .await
     }

@@ -48,6 +48,6 @@ pub use host::{Host, StartError};
 pub use invoke::InvokeError;
 pub use limits::Limits;
 pub use loader::{CodePrefix, CodePrefixError, LoadError};
-pub use revocations::{RevocationError, Revocations};
+pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::serve;
 pub use text::chain;

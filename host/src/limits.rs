@@ -172,9 +172,11 @@ mod tests {
     #[test]
     fn a_token_lowers_and_never_raises() {
         let host = Limits::default();
-        let mut lim = webtask_token::Limits::default();
-        lim.memory = Some(1 << 20);
-        lim.wall_ms = Some(3_600_000);
+        let lim = webtask_token::Limits {
+            memory: Some(1 << 20),
+            wall_ms: Some(3_600_000),
+            ..webtask_token::Limits::default()
+        };
         let lowered = host.lowered(&lim);
         assert_eq!(lowered.memory, 1 << 20);
         assert_eq!(lowered.wall, host.wall);

@@ -12,9 +12,12 @@ use std::{
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use webtask_token::LinkId;
 
+/// The bytes of a link's id.
+type Id = [u8; 16];
+
 /// Tenant and link → the root link of its token, and the Unix second from which no token of it can be
 /// valid. By tenant, so that nobody revokes what is another's.
-const LINKS: TableDefinition<'_, (&str, [u8; 16]), ([u8; 16], u64)> = TableDefinition::new("links");
+const LINKS: TableDefinition<'_, (&str, Id), (Id, u64)> = TableDefinition::new("links");
 /// Tenant → the Unix second; tokens issued before it are refused.
 const TENANTS: TableDefinition<'_, &str, u64> = TableDefinition::new("tenants");
 
@@ -26,13 +29,15 @@ const PER_TENANT: usize = 200_000;
 
 /// A link to revoke.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) tenant: String,
-    pub(crate) id: LinkId,
+pub struct Revocation {
+    /// The tenant of the token.
+    pub tenant: String,
+    /// The link.
+    pub id: LinkId,
     /// The first link of the token.
-    pub(crate) root: LinkId,
+    pub root: LinkId,
     /// The Unix second from which no token of the link can be valid.
-    pub(crate) until: u64,
+    pub until: u64,
 }
 
 /// Why a revocation was not taken.
@@ -67,13 +72,13 @@ pub struct Revocations {
 
 #[derive(Debug, Default)]
 struct Known {
-    links: HashMap<String, HashMap<[u8; 16], ([u8; 16], u64)>>,
-    by_root: HashMap<[u8; 16], usize>,
+    links: HashMap<String, HashMap<Id, (Id, u64)>>,
+    by_root: HashMap<Id, usize>,
     tenants: HashMap<String, u64>,
 }
 
 impl Known {
-    fn insert(&mut self, tenant: &str, id: [u8; 16], root: [u8; 16], until: u64) {
+    fn insert(&mut self, tenant: &str, id: Id, root: Id, until: u64) {
         let links = self.links.entry(tenant.to_owned()).or_default();
         let known = links.get(&id).map(|(_, until)| *until);
         if known.is_none() {
@@ -84,11 +89,11 @@ impl Known {
     }
 
     /// Forgets the links of `tenant` whose tokens have all expired, and names them.
-    fn expire(&mut self, tenant: &str, now: u64) -> Vec<[u8; 16]> {
+    fn expire(&mut self, tenant: &str, now: u64) -> Vec<Id> {
         let Some(links) = self.links.get_mut(tenant) else {
             return Vec::new();
         };
-        let is_dead = |(_, until): &([u8; 16], u64)| *until <= now;
+        let is_dead = |(_, until): &(Id, u64)| *until <= now;
         let dead: Vec<_> = links
             .iter()
             .filter(|(_, link)| is_dead(link))
@@ -105,7 +110,7 @@ impl Known {
     }
 
     /// The limit that stands against one more link.
-    fn full(&self, entry: &Entry) -> Option<usize> {
+    fn full(&self, entry: &Revocation) -> Option<usize> {
         let links = self.links.get(&entry.tenant);
         // The root itself can always be revoked: it makes the others superfluous.
         if entry.id == entry.root
@@ -165,7 +170,7 @@ impl Revocations {
     }
 
     /// Whether any of `links` is revoked, or `tenant` revoked everything issued before a time after `iat`.
-    pub(crate) fn is_revoked<'a>(
+    pub fn is_revoked<'a>(
         &self,
         links: impl IntoIterator<Item = &'a LinkId>,
         tenant: &str,
@@ -185,7 +190,7 @@ impl Revocations {
     }
 
     /// Revokes a link. Writes to the store and waits for the disk: call it from a blocking thread.
-    pub(crate) fn revoke(&self, entry: &Entry, now: u64) -> Result<(), RevocationError> {
+    pub fn revoke(&self, entry: &Revocation, now: u64) -> Result<(), RevocationError> {
         let dead = {
             let mut known = self.write();
             // Only when it matters: looking at every link costs with their number.
@@ -199,7 +204,7 @@ impl Revocations {
             }
             dead
         };
-        let Entry {
+        let Revocation {
             tenant,
             id,
             root,
@@ -223,7 +228,7 @@ impl Revocations {
 
     /// Revokes every token of `tenant` that was issued before `before`. A later time replaces an earlier
     /// one, never the other way round. Call it from a blocking thread.
-    pub(crate) fn cut_off(&self, tenant: &str, before: u64) -> Result<(), RevocationError> {
+    pub fn cut_off(&self, tenant: &str, before: u64) -> Result<(), RevocationError> {
         if self
             .read()
             .tenants
@@ -261,8 +266,8 @@ mod tests {
         LinkId::from([n; 16])
     }
 
-    fn entry(tenant: &str, id: LinkId, root: LinkId, until: u64) -> Entry {
-        Entry {
+    fn entry(tenant: &str, id: LinkId, root: LinkId, until: u64) -> Revocation {
+        Revocation {
             tenant: tenant.into(),
             id,
             root,
@@ -317,6 +322,9 @@ mod tests {
         ));
         assert!(revoke(0, 10).is_ok(), "the root itself");
         assert!(revoke(PER_ROOT + 1, 200).is_ok());
-        assert_eq!(revocations.read().links["shop"].len(), 1);
+        assert_eq!(
+            revocations.read().links.get("shop").map(HashMap::len),
+            Some(1)
+        );
     }
 }

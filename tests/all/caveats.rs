@@ -211,8 +211,10 @@ async fn limits_and_grants_only_shrink() {
             "{out:?} {path}: {reply:?}"
         );
     }
-    let mut lim = Limits::default();
-    lim.wall_ms = Some(200);
+    let lim = Limits {
+        wall_ms: Some(200),
+        ..Limits::default()
+    };
     let park = narrow(
         &host.token(guests::PARK),
         Caveat {
@@ -229,8 +231,10 @@ async fn limits_and_grants_only_shrink() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_links_rate_counts_for_all_tokens_below_it() {
     let host = TestHost::start().await;
-    let mut lim = Limits::default();
-    lim.rate = Some(3);
+    let lim = Limits {
+        rate: Some(3),
+        ..Limits::default()
+    };
     let parent = narrow(
         &host.token(examples::HELLO),
         Caveat {

@@ -5,6 +5,7 @@ mod egress;
 mod examples;
 mod guests;
 mod issuer;
+mod javascript;
 mod limits;
 mod load;
 mod modules;

@@ -1,56 +1,32 @@
 //! `webtask keys` and `webtask token` as their users meet them: the life of keys and of tokens.
-#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
-    process::{Command, Output, Stdio},
     thread::JoinHandle,
 };
 
 use serde_json::{Value, json};
 use webtask_token::{Keyring, MintRequest};
 
+use crate::common::{self, run, text};
+
 const CANARY: &str = "sk_live_4eC39HqLyjWDarjtT1zdp7dc";
 
-fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_webtask"))
-        .args(args)
-        .env_remove("WEBTASK_KEYS")
-        .env_remove("WEBTASK_HOST")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the command starts")
-}
-
 fn stdout(args: &[&str]) -> String {
-    let output = run(args);
-    assert!(output.status.success(), "{args:?}: {output:?}");
-    String::from_utf8(output.stdout)
-        .expect("text")
-        .trim()
-        .to_owned()
+    common::stdout(&run(args))
 }
 
 /// The exit status and stderr of a command that must fail.
 fn failure(args: &[&str]) -> (i32, String) {
-    let output = run(args);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{args:?}: {output:?}");
-    assert!(
-        !stderr.contains("panicked") && !stderr.contains(CANARY),
-        "{stderr}"
-    );
-    (output.status.code().expect("an exit status"), stderr)
+    let (status, stderr) = common::failure(&run(args));
+    assert!(!stderr.contains(CANARY), "{stderr}");
+    (status, stderr)
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path is text")
-}
-
+/// A directory with a keyring whose key is `first`.
 fn keyring() -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().expect("a directory");
     let keys = text(&dir.path().join("keys.toml")).to_owned();
@@ -324,7 +300,7 @@ fn an_issuer_token_mints_through_the_runtime() {
     assert_eq!(said["claims"]["lim"], json!({ "memory": 64 << 20 }));
 
     let (host, thread) = runtime(|_, _| {
-        let problem = json!({ "code": "too-wide", "title": "Too wide", "too_wide": ["url: is none of x"], "request_id": "r1" });
+        let problem = json!({ "code": "too-wide", "title": "Too wide", "errors": ["url: is none of x"], "request_id": "r1" });
         (403, problem.to_string())
     });
     let (status, stderr) = failure(&[

@@ -1,0 +1,123 @@
+//! Commands to run, and what they must have printed.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+pub(crate) fn webtask(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webtask"));
+    command
+        .args(args)
+        .env_remove("WEBTASK_KEYS")
+        .env_remove("WEBTASK_HOST")
+        .stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn run(args: &[&str]) -> Output {
+    webtask(args).output().expect("the command starts")
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone())
+        .expect("text")
+        .trim()
+        .to_owned()
+}
+
+/// The exit status and stderr of a command that must fail, without a backtrace.
+pub(crate) fn failure(output: &Output) -> (i32, String) {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{output:?}");
+    assert!(
+        !stderr.contains("panicked") && !stderr.contains("stack backtrace"),
+        "{stderr}"
+    );
+    (output.status.code().expect("an exit status"), stderr)
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("a path is text")
+}
+
+/// A directory with a keyring.
+pub(crate) fn keyring() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let keys = text(&dir.path().join("keys.toml")).to_owned();
+    stdout(&run(&["keys", "generate", "--keys", &keys]));
+    (dir, keys)
+}
+
+/// A running command that has printed its first line of address; killed when dropped.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    pub(crate) lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Running {
+    pub(crate) fn start(args: &[&str], until: &str) -> Self {
+        let mut child = webtask(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the command starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(
+                lines.read_line(&mut line).expect("a line"),
+                0,
+                "it ended early: {:?}",
+                child.wait()
+            );
+            if line.contains(until) {
+                break;
+            }
+        }
+        let address = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .expect("an address")
+            .to_owned();
+        Self {
+            child,
+            address,
+            lines,
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .expect("kill runs")
+                .success()
+        );
+    }
+
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(Instant::now() < until, "it does not stop");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,172 @@
+//! A serving process: keys that change under it, revocations that outlive it.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt as _,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use webtask_tests::{BUILT, examples};
+
+use crate::common::{Running, failure, keyring, run, stdout, webtask};
+
+fn serve(keys: &str) -> Running {
+    let args = [
+        "serve",
+        "--keys",
+        keys,
+        "--listen",
+        "127.0.0.1:0",
+        "--allow-code",
+        BUILT,
+    ];
+    Running::start(&args, "listening")
+}
+
+fn hello(keys: &str) -> String {
+    stdout(&run(&[
+        "token",
+        "create",
+        "--keys",
+        keys,
+        "--url",
+        examples::HELLO,
+    ]))
+}
+
+/// The status and body of one request; `None` if the process is gone.
+fn request(address: &str, method: &str, path: &str, token: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address.strip_prefix("http://")?).ok()?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nwebtask-token: {token}\r\ncontent-length: 0\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer))
+}
+
+fn status(server: &Running, token: &str) -> u16 {
+    request(&server.address, "GET", "/run", token)
+        .expect("the server answers")
+        .0
+}
+
+/// Waits until a call with `token` answers `wanted`.
+fn becomes(server: &Running, token: &str, wanted: u16) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while status(server, token) != wanted {
+        assert!(Instant::now() < until, "it never answers {wanted}");
+    }
+}
+
+#[test]
+fn keys_rotate_and_retire_under_a_serving_process() {
+    let (_dir, keys) = keyring();
+    let server = serve(&keys);
+    let old = hello(&keys);
+    assert_eq!(status(&server, &old), 200);
+
+    stdout(&run(&["keys", "rotate", "--keys", &keys]));
+    let new = hello(&keys);
+    becomes(&server, &new, 200);
+    assert_eq!(status(&server, &old), 200, "an old key still opens");
+
+    // What cannot be read leaves the keys in force.
+    let good = fs::read(&keys).expect("the keyring");
+    fs::write(&keys, "nonsense").expect("own file");
+    server.signal("-HUP");
+    for _ in 0..20 {
+        assert_eq!((status(&server, &old), status(&server, &new)), (200, 200));
+    }
+    fs::write(&keys, good).expect("own file");
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).expect("own file");
+
+    let kid = old.split('.').nth(1).expect("a kid");
+    stdout(&run(&["keys", "retire", "--keys", &keys, kid]));
+    server.signal("-HUP");
+    becomes(&server, &old, 401);
+    assert_eq!(status(&server, &new), 200);
+}
+
+/// Every revocation that was acknowledged holds after the process was killed in the middle of others.
+#[test]
+fn revocations_survive_a_kill() {
+    let (_dir, keys) = keyring();
+    let mut server = serve(&keys);
+    let root = hello(&keys);
+    let children: Vec<String> = (0..200)
+        .map(|n| {
+            let caveat = webtask_token::Caveat {
+                note: Some(n.to_string()),
+                ..webtask_token::Caveat::default()
+            };
+            webtask_token::attenuate(&root, &caveat).expect("a valid caveat")
+        })
+        .collect();
+    let acknowledged = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for share in children.chunks(50) {
+            let (acknowledged, address) = (&acknowledged, server.address.clone());
+            scope.spawn(move || {
+                for child in share {
+                    match request(&address, "POST", "/v1/revoke", child) {
+                        Some((200, _)) => {
+                            acknowledged.lock().expect("no panic").push(child.clone())
+                        }
+                        Some((status, answer)) => panic!("{status}: {answer}"),
+                        None => return,
+                    }
+                }
+            });
+        }
+        // In the middle: some are acknowledged, the others are under way or to come.
+        while acknowledged.lock().expect("no panic").len() < 40 {
+            std::thread::yield_now();
+        }
+        server.signal("-KILL");
+    });
+    server.wait();
+    let acknowledged = acknowledged.into_inner().expect("no panic");
+    assert!(
+        (40..200).contains(&acknowledged.len()),
+        "{}",
+        acknowledged.len()
+    );
+    let again = serve(&keys);
+    for child in &acknowledged {
+        let (status, answer) = request(&again.address, "GET", "/run", child).expect("an answer");
+        assert!(
+            status == 401 && answer.contains("token-revoked"),
+            "{status}: {answer}"
+        );
+    }
+    assert_eq!(status(&again, &root), 200);
+}
+
+#[test]
+fn two_processes_do_not_share_a_file_of_revocations() {
+    let (dir, keys) = keyring();
+    let _first = serve(&keys);
+    let second = webtask(&["serve", "--keys", &keys, "--listen", "127.0.0.1:0"])
+        .output()
+        .expect("starts");
+    let (status, error) = failure(&second);
+    assert!(status == 2 && error.contains("--revocations"), "{error}");
+    let other = dir.path().join("other");
+    let args = [
+        "serve",
+        "--keys",
+        &keys,
+        "--listen",
+        "127.0.0.1:0",
+        "--revocations",
+        other.to_str().expect("text"),
+    ];
+    drop(Running::start(&args, "listening"));
+    assert!(other.exists());
+}
