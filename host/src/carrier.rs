@@ -1,6 +1,6 @@
 //! How a request carries its token: taken out of the request and removed, so that no guest sees it.
 
-use http::{HeaderMap, HeaderName, Request, Uri, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, uri::PathAndQuery};
 
 use crate::Error;
 
@@ -33,15 +33,7 @@ pub(crate) fn take<B>(request: &mut Request<B>) -> Result<(String, Carrier), Err
     }
     *request.uri_mut() = below(request.uri(), &rest)?;
     let from_header = from_headers(request.headers_mut())?;
-    let own: Vec<HeaderName> = request
-        .headers()
-        .keys()
-        .filter(|name| name.as_str().starts_with("webtask-"))
-        .cloned()
-        .collect();
-    for name in own {
-        request.headers_mut().remove(name);
-    }
+    drop_own(request.headers_mut());
     let (token, carrier) = match token {
         Some(token) => (token, Carrier::Path),
         None => (from_header.ok_or(Error::TokenMissing)?, Carrier::Header),
@@ -50,25 +42,32 @@ pub(crate) fn take<B>(request: &mut Request<B>) -> Result<(String, Carrier), Err
     Ok((token, carrier))
 }
 
+/// Drops the host's own fields, `webtask-*`: a caller cannot send them to a guest, and a guest cannot
+/// speak for the host.
+pub(crate) fn drop_own(headers: &mut HeaderMap) {
+    drop_fields(headers, |name, _| name.as_str().starts_with("webtask-"));
+}
+
+fn drop_fields(headers: &mut HeaderMap, which: impl Fn(&HeaderName, &HeaderValue) -> bool) {
+    let dropped = headers.iter().filter(|(name, value)| which(name, value));
+    let names: Vec<HeaderName> = dropped.map(|(name, _)| name.clone()).collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 /// Drops every field that repeats the token: a `referer`, say, of a page whose URL carried it.
 fn forget(headers: &mut HeaderMap, token: &str) {
     if token.is_empty() {
         return;
     }
-    let repeats = |value: &http::HeaderValue| {
+    let token = token.as_bytes();
+    drop_fields(headers, |_, value| {
         value
             .as_bytes()
             .windows(token.len())
-            .any(|part| part == token.as_bytes())
-    };
-    let names: Vec<HeaderName> = headers
-        .iter()
-        .filter(|(_, value)| repeats(value))
-        .map(|(name, _)| name.clone())
-        .collect();
-    for name in names {
-        headers.remove(name);
-    }
+            .any(|part| part == token)
+    });
 }
 
 /// The token that a call of the host's own interface presents.
@@ -78,7 +77,7 @@ pub(crate) fn presented(headers: &mut HeaderMap) -> Result<String, Error> {
 
 /// The token of the header fields, which are removed; an `authorization` that carries none stays.
 fn from_headers(headers: &mut HeaderMap) -> Result<Option<String>, Error> {
-    let text = |value: &http::HeaderValue| {
+    let text = |value: &HeaderValue| {
         value
             .to_str()
             .map(str::to_owned)

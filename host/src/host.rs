@@ -243,7 +243,7 @@ fn own(response: Response<Full<Bytes>>, mut record: Record) -> Response<HostBody
 
 impl Answer {
     fn into_response(mut self, mut record: Record, head: bool) -> Response<HostBody> {
-        drop_own_fields(&mut self.response);
+        carrier::drop_own(self.response.headers_mut());
         record.status = self.response.status().as_u16();
         record.whole_at = match record.status {
             204 | 304 => Some(0),
@@ -277,19 +277,6 @@ fn check_head(request: &Request<Incoming>, limits: &Limits) -> Result<(), Error>
         return Err(Error::BadRequest("CONNECT is for proxies"));
     }
     Ok(())
-}
-
-/// Guests cannot set `webtask-*`, which is how a caller tells the host's answers from theirs.
-fn drop_own_fields(response: &mut Response<WasiBody>) {
-    let own: Vec<HeaderName> = response
-        .headers()
-        .keys()
-        .filter(|name| name.as_str().starts_with("webtask-"))
-        .cloned()
-        .collect();
-    for name in own {
-        response.headers_mut().remove(name);
-    }
 }
 
 fn declared_length(response: &Response<WasiBody>) -> Option<u64> {

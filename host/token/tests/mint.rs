@@ -100,6 +100,7 @@ fn all_that_is_too_wide_is_told() {
         ["url", "params", "out", "exp", "lim", "via"],
         "{list:?}"
     );
+    assert!(list.contains(&"params: admin is not allowed, only user, plan".to_owned()));
     let mut unpinned = request(&json!({}));
     (unpinned.sha256, unpinned.unpinned) = (None, true);
     let refused = issuer.mint(unpinned, &keyring, NOW).unwrap_err();

@@ -1,0 +1,135 @@
+//! Where a request goes: scheme, host and port in the one form that is checked and dialled.
+
+use std::net::IpAddr;
+
+use super::ConnectError;
+
+/// Where a request goes, in the canonical form that is checked, resolved, dialled and sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Target {
+    pub(crate) scheme: &'static str,
+    pub(super) host: url::Host,
+    pub(crate) port: u16,
+}
+
+impl Target {
+    /// Parses scheme and authority of `uri`. Odd spellings (upper case, a trailing dot, numeric and
+    /// hexadecimal IPv4, IDN) end in one canonical form; user information is refused.
+    pub(crate) fn of(uri: &http::Uri) -> Result<Self, ConnectError> {
+        let bad = || ConnectError::Uri;
+        let scheme = match uri.scheme_str() {
+            Some("http") => "http",
+            Some("https") => "https",
+            _ => return Err(bad()),
+        };
+        let authority = uri.authority().ok_or_else(bad)?;
+        if authority.as_str().contains('@') {
+            return Err(bad());
+        }
+        let name = authority.host();
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let host = url::Host::parse(name).map_err(|_| bad())?;
+        let port = match (authority.port_u16(), scheme) {
+            (Some(0), _) => return Err(bad()),
+            (Some(port), _) => port,
+            // `http::Uri` accepts `host:` and `host:99999`; neither is a port.
+            (None, _) if authority.as_str().len() > authority.host().len() => return Err(bad()),
+            (None, "https") => 443,
+            (None, _) => 80,
+        };
+        Ok(Self { scheme, host, port })
+    }
+
+    /// The canonical host: lower-case ASCII, IPv6 in brackets.
+    pub(crate) fn host(&self) -> String {
+        self.host.to_string()
+    }
+
+    /// The value of the `host` header: the port only where it is not the scheme's.
+    pub(crate) fn authority(&self) -> String {
+        match (self.scheme, self.port) {
+            ("https", 443) | ("http", 80) => self.host(),
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// Brings `request` into the form of the wire: origin-form target (RFC 9112, section 3.2.1), and the
+    /// canonical authority as its `host`.
+    pub(crate) fn address<B>(&self, request: &mut http::Request<B>) -> Result<(), ConnectError> {
+        let bad = |_| ConnectError::Uri;
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
+        *request.uri_mut() = path.parse().map_err(bad)?;
+        let host = http::HeaderValue::from_str(&self.authority()).map_err(|_| ConnectError::Uri)?;
+        request.headers_mut().insert(http::header::HOST, host);
+        Ok(())
+    }
+
+    /// Scheme and authority as people write them.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority())
+    }
+
+    pub(super) fn literal(&self) -> Option<IpAddr> {
+        match self.host {
+            url::Host::Ipv4(ip) => Some(ip.into()),
+            url::Host::Ipv6(ip) => Some(ip.into()),
+            url::Host::Domain(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "constants of the test")]
+mod tests {
+    use super::*;
+
+    fn target(uri: &str) -> Result<Target, ConnectError> {
+        Target::of(&uri.parse().unwrap())
+    }
+
+    #[test]
+    fn trap_3_odd_spellings_have_one_form() {
+        for (odd, canonical) in [
+            ("http://2130706433/", "http://127.0.0.1"),
+            ("http://0x7f.1/", "http://127.0.0.1"),
+            ("http://0177.0.0.1/", "http://127.0.0.1"),
+            ("http://127.1:80/", "http://127.0.0.1"),
+            ("http://EXAMPLE.com./", "http://example.com"),
+            ("https://Example.COM:443/", "https://example.com"),
+            ("https://example.com:8443/", "https://example.com:8443"),
+            ("http://[::FFFF:7f00:1]/", "http://[::ffff:127.0.0.1]"),
+        ] {
+            let target = target(odd).unwrap();
+            assert_eq!(
+                target
+                    .origin()
+                    .replace("[::ffff:7f00:1]", "[::ffff:127.0.0.1]"),
+                canonical,
+                "{odd}"
+            );
+        }
+    }
+
+    #[test]
+    fn trap_3_user_information_and_bad_ports_are_refused() {
+        for bad in [
+            "http://good.example@127.0.0.1/",
+            "http://example.com:0/",
+            "http://example.com:/",
+            "ftp://example.com/",
+        ] {
+            let parsed = bad
+                .parse::<http::Uri>()
+                .map(|uri| Target::of(&uri).is_err());
+            assert!(parsed.unwrap_or(true), "{bad}");
+        }
+    }
+}
