@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use serde::{Serialize, de::DeserializeOwned};
-use webtask_token::{Kind, LinkId, MintError, MintRequest, Opened, RevokeRequest};
+use webtask_token::{Kind, MintError, MintRequest, Opened, RevokeRequest};
 
 use crate::{
     Error, carrier,
@@ -37,7 +37,8 @@ pub(crate) async fn mint(
     })?)
 }
 
-/// Revokes the presented token. An issuer token revokes any link of its tenant, or all there is.
+/// Revokes the presented token, or one that was made from it or minted with it. An issuer token
+/// revokes any link of its tenant, or all that the tenant was issued.
 pub(crate) async fn revoke(
     gate: &Gate,
     request: Request<Incoming>,
@@ -45,33 +46,60 @@ pub(crate) async fn revoke(
 ) -> Result<Response<Full<Bytes>>, Error> {
     let (presented, asked): (_, RevokeRequest) = call(gate, request, record).await?;
     let tenant = presented.claims.tenant.clone();
-    let issuer = matches!(presented.claims.kind, Kind::Issue(_));
-    let id = match asked.id.as_deref().map(str::parse::<LinkId>) {
-        Some(Err(_)) => return Err(Error::BadRequest("id is not 32 hexadecimal digits")),
-        Some(Ok(id)) => Some(id),
-        None => None,
+    let only_issuers = || {
+        let issuer = matches!(presented.claims.kind, Kind::Issue(_));
+        let text = "only an issuer token revokes by id or time; present the token to revoke";
+        issuer.then_some(()).ok_or(Error::Denied(text.into()))
     };
-    match (id, asked.before) {
-        (Some(_), Some(_)) => Err(Error::BadRequest("id and before exclude each other")),
-        (None, Some(before)) if issuer => {
+    let entry = match (asked.token, asked.id, asked.before) {
+        (None, None, Some(before)) => {
+            only_issuers()?;
             gate.cut_off(tenant.clone(), before).await?;
-            reply(&serde_json::json!({ "tenant": tenant, "before": before }))
+            return reply(&serde_json::json!({ "tenant": tenant, "before": before }));
         }
-        (Some(id), None) if issuer && id != presented.id => {
-            // Nothing says how long tokens of that link could live.
-            let until = u64::MAX;
-            gate.revoke(Revocation { tenant, id, root: id, until }).await?;
-            reply(&serde_json::json!({ "revoked": id.to_string() }))
+        (None, Some(id), None) => {
+            let id = id
+                .parse()
+                .map_err(|_| Error::BadRequest("id is not 32 hexadecimal digits"))?;
+            if id == presented.id {
+                entry_of(&presented)
+            } else {
+                only_issuers()?;
+                // Nothing says how long tokens of that link could live.
+                Revocation {
+                    tenant,
+                    id,
+                    root: id,
+                    until: u64::MAX,
+                }
+            }
         }
-        (id, None) if id.is_none_or(|id| id == presented.id) => {
-            let (id, until) = (presented.id, last_use(&presented));
-            let root = *presented.links.first().unwrap_or(&id);
-            gate.revoke(Revocation { tenant, id, root, until }).await?;
-            reply(&serde_json::json!({ "revoked": id.to_string() }))
+        (Some(token), None, None) => {
+            let below = gate.open(&token)?;
+            if ![&below.links, &below.claims.iss]
+                .iter()
+                .any(|links| links.contains(&presented.id))
+            {
+                let text = "that token was not made from the presented one, nor minted with it";
+                return Err(Error::Denied(text.into()));
+            }
+            entry_of(&below)
         }
-        _ => Err(Error::Denied(
-            "only an issuer token revokes more than itself; present the token to revoke, or an issuer token".into(),
-        )),
+        (None, None, None) => entry_of(&presented),
+        _ => return Err(Error::BadRequest("token, id and before exclude each other")),
+    };
+    let id = entry.id.to_string();
+    gate.revoke(entry).await?;
+    reply(&serde_json::json!({ "revoked": id }))
+}
+
+/// The last link of a token, to revoke.
+fn entry_of(opened: &Opened) -> Revocation {
+    Revocation {
+        tenant: opened.claims.tenant.clone(),
+        id: opened.id,
+        root: *opened.links.first().unwrap_or(&opened.id),
+        until: last_use(opened),
     }
 }
 

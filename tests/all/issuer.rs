@@ -152,7 +152,26 @@ async fn a_revoked_link_takes_all_that_is_derived_and_nothing_else() {
             );
         }
     }
-    // A token cannot revoke what it does not hold: its parent, say, by the id.
+    // Who made a narrower token revokes it, and nobody else does.
+    let again = child("again", &b);
+    let body = json!({ "token": again });
+    assert_eq!(
+        post(&host, "/v1/revoke", &host.token(examples::HELLO), &body)
+            .await
+            .code(),
+        "denied"
+    );
+    assert_eq!(host.get(&again, "").await.status, 200);
+    assert_eq!(post(&host, "/v1/revoke", &b, &body).await.status, 200);
+    assert_eq!(host.get(&again, "").await.code(), "token-revoked");
+    assert_eq!(host.get(&b, "").await.status, 200);
+    // A token cannot revoke what it does not hold: its parent, say, by the id or the text.
+    assert_eq!(
+        post(&host, "/v1/revoke", &b, &json!({ "token": root }))
+            .await
+            .code(),
+        "denied"
+    );
     let parent = host.get(&host.token(guests::REFLECT), "").await.json()["token_id"].clone();
     assert_eq!(
         post(&host, "/v1/revoke", &b, &json!({ "id": parent }))
