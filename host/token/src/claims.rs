@@ -209,7 +209,11 @@ pub(crate) fn is_code_url(url: &str) -> bool {
         return path::is_plain(path) && path.len() > 1;
     }
     let (before_query, _) = url.split_once('?').unwrap_or((url, ""));
-    Origin::split(before_query).is_ok_and(|(origin, _)| !origin.is_wildcard())
+    // One spelling for one origin: upper case, a default port or zeros before it would be others.
+    Origin::split(before_query).is_ok_and(|(origin, path)| {
+        let canonical = origin.to_string();
+        !origin.is_wildcard() && before_query.strip_suffix(path) == Some(&canonical)
+    })
 }
 
 #[cfg(test)]
@@ -248,6 +252,10 @@ mod tests {
             "https://*.h.i/a",
             "https://ü/a",
             "https://h:0/",
+            "https://H/a",
+            "https://h:443/a",
+            "https://h:08443/a",
+            "http://[0:0::1]/a",
         ] {
             assert!(!is_code_url(url), "{url}");
         }

@@ -64,7 +64,9 @@ pub(super) fn resolve(text: &str, sha256: Option<&str>, unpinned: bool) -> Resul
 /// The URL, and the local file if it is one.
 fn locate(text: &str) -> Result<(String, Option<PathBuf>), Failure> {
     if text.starts_with("https://") || text.starts_with("http://") {
-        return Ok((text.to_owned(), None));
+        // In the one spelling that a token takes: lower case, no default port.
+        let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
+        return Ok((url, None));
     }
     let unfit = || {
         Failure::usage(format!(

@@ -642,6 +642,21 @@ fn claims() -> Vec<Case> {
                 Map(vec![("calls", Number(1)), ("cpu", Number(1))]),
             ),
         ),
+        malformed(
+            "url-upper-case",
+            "one spelling for one origin",
+            set(2, text("https://EXAMPLE.com/a.wasm")),
+        ),
+        malformed(
+            "url-default-port",
+            "a default port is left out",
+            set(2, text("https://example.com:443/a.wasm")),
+        ),
+        malformed(
+            "url-port-zeros",
+            "a port has no leading zeros",
+            set(2, text("https://example.com:08443/a.wasm")),
+        ),
         malformed("url-relative", "a URL is absolute", set(2, text("a.wasm"))),
         malformed(
             "url-userinfo",
