@@ -19,7 +19,7 @@ use crate::{
     text::hex,
 };
 use source::Source;
-pub use source::{CodePrefix, CodePrefixError};
+pub use source::{CodePrefix, CodePrefixError, not_a_component};
 
 /// How long the answer of an unpinned URL is taken as current.
 const UNPINNED_FRESH: Duration = Duration::from_secs(2);
@@ -209,7 +209,7 @@ impl Worker {
             url: source.shown(),
             reason,
         };
-        if let Some(reason) = source::not_a_component(&bytes) {
+        if let Some(reason) = not_a_component(&bytes) {
             return Err(invalid(reason.to_owned()));
         }
         let started = Instant::now();

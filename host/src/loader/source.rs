@@ -200,7 +200,10 @@ fn below(path: &str, prefix: &str) -> bool {
 }
 
 /// Why bytes are visibly no component, in words an author can act on.
-pub(super) fn not_a_component(bytes: &[u8]) -> Option<&'static str> {
+///
+/// Looks at the first eight bytes only.
+#[must_use]
+pub fn not_a_component(bytes: &[u8]) -> Option<&'static str> {
     match bytes.get(..8) {
         Some([0, b'a', b's', b'm', 0x0d, 0, 1, 0]) => None,
         Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Some(

@@ -105,6 +105,10 @@ fn a_token_is_short_and_shows_nothing() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!stderr.contains("S3cret"), "{stderr}");
     assert!(
+        stderr.contains("refuse tokens with bound secrets"),
+        "{stderr}"
+    );
+    assert!(
         stderr.contains("hint: "),
         "a secret on the command line deserves a hint: {stderr}"
     );
@@ -324,5 +328,21 @@ fn help_is_good_enough_to_learn_from() {
             args.len() == 1 || args[0] == "keys" || args[0] == "demo" || help.contains("Examples:"),
             "{args:?}: {help}"
         );
+    }
+}
+
+#[test]
+fn what_is_no_component_is_said_when_the_token_is_made() {
+    let (dir, keys) = keyring();
+    for (bytes, says) in [
+        (&b"\0asm\x01\0\0\0"[..], "wasm32-wasip2"),
+        (b"hello", "not WebAssembly"),
+    ] {
+        let path = dir.path().join("x.wasm");
+        fs::write(&path, bytes).expect("a file");
+        let made = run(&["token", "create", "--keys", &keys, "--url", text(&path)]);
+        assert!(stdout(&made).starts_with("wt1."));
+        let said = String::from_utf8_lossy(&made.stderr).into_owned();
+        assert!(said.contains("warning: ") && said.contains(says), "{said}");
     }
 }

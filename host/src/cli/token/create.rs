@@ -169,6 +169,16 @@ impl Create {
                 hex(digest),
                 path.display()
             );
+            if let Some(reason) = source::unfit(path) {
+                eprintln!("warning: no runtime will run {}: {reason}", path.display());
+            }
+        }
+        if claims
+            .secrets
+            .values()
+            .any(|secret| !secret.slots.is_empty())
+        {
+            eprintln!("warning: runtimes of this version refuse tokens with bound secrets");
         }
         if self.secrets.on_command_line() {
             eprintln!(

@@ -112,6 +112,13 @@ fn digest(path: &Path) -> std::io::Result<[u8; 32]> {
     }
 }
 
+/// Why the file is visibly no component, if it is not.
+pub(super) fn unfit(path: &Path) -> Option<&'static str> {
+    let mut head = [0; 8];
+    let read = std::io::Read::read(&mut File::open(path).ok()?, &mut head).ok()?;
+    webtask_host::not_a_component(head.get(..read)?)
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("--url: cannot read {}: {error}", path.display()))
 }
