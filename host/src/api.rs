@@ -54,6 +54,10 @@ pub(crate) async fn revoke(
     let entry = match (asked.token, asked.id, asked.before) {
         (None, None, Some(before)) => {
             only_issuers()?;
+            // A cut-off never goes back: one of tomorrow would end the tenant for good.
+            if before > now().saturating_add(1) {
+                return Err(Error::BadRequest("before is in the future"));
+            }
             gate.cut_off(tenant.clone(), before).await?;
             return reply(&serde_json::json!({ "tenant": tenant, "before": before }));
         }
@@ -76,6 +80,7 @@ pub(crate) async fn revoke(
         }
         (Some(token), None, None) => {
             let below = gate.open(&token)?;
+            gate.unrevoked(&below)?;
             if ![&below.links, &below.claims.iss]
                 .iter()
                 .any(|links| links.contains(&presented.id))
@@ -123,6 +128,7 @@ async fn call<T: DeserializeOwned + Default>(
     let token = carrier::presented(request.headers_mut())?;
     let opened = gate.open(&token)?;
     record.of(&opened);
+    gate.unrevoked(&opened)?;
     gate.count(&opened.rights())?;
     let limit = BODY as u64;
     let body = Limited::new(request.into_body(), BODY).collect();

@@ -47,9 +47,13 @@ impl Gate {
         *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
     }
 
-    /// Opens `token` and asks whether it was revoked.
+    /// Opens `token`, which may be revoked.
     pub(crate) fn open(&self, token: &str) -> Result<Opened, Error> {
-        let opened = self.keyring().open(token, now())?;
+        Ok(self.keyring().open(token, now())?)
+    }
+
+    /// Whether the token, or one that it comes from, was revoked.
+    pub(crate) fn unrevoked(&self, opened: &Opened) -> Result<(), Error> {
         let links = opened.links.iter().chain(&opened.claims.iss);
         if self
             .revocations
@@ -57,7 +61,7 @@ impl Gate {
         {
             return Err(Error::Revoked);
         }
-        Ok(opened)
+        Ok(())
     }
 
     /// Whether `rights` are good for this request: where the token stood, from where, what, how often.

@@ -156,6 +156,7 @@ impl Host {
         request: Request<Incoming>,
         record: &mut Record,
     ) -> Result<Reply, Error> {
+        check_head(&request)?;
         match request.uri().path() {
             "/v1/revoke" => api::revoke(&self.gate, request, record)
                 .await
@@ -176,9 +177,13 @@ impl Host {
         let (token, carrier) = carrier::take(&mut request)?;
         let opened = self.gate.open(&token)?;
         record.of(&opened);
+        self.gate.unrevoked(&opened)?;
         let rights = Arc::new(Rights::of(opened, &self.limits)?);
         self.gate.admit(&rights, carrier, &request)?;
-        check_head(&request, &rights.limits)?;
+        let limit = rights.limits.request_bytes;
+        if request.body().size_hint().lower() > limit {
+            return Err(Error::BodyTooLarge { limit });
+        }
 
         // Loading has places of its own: slow origins keep no invocation from running.
         let webtask = self.loader.load(&rights.url, rights.sha256).await?;
@@ -198,7 +203,6 @@ impl Host {
         };
         let (egress, spent) = (self.egress.clone(), record.spent.clone());
         let ctx = Ctx::new(rights.clone(), Arc::new(invocation), egress, spent);
-        let limit = rights.limits.request_bytes;
         let received = record.received.clone();
         let request = request.map(|body| RequestBody::new(body, limit, received));
         match webtask.invoke(ctx, &rights.limits, request, place).await {
@@ -256,14 +260,8 @@ impl Answer {
     }
 }
 
-/// What can be refused from the head alone.
-fn check_head(request: &Request<Incoming>, limits: &Limits) -> Result<(), Error> {
-    if request.body().size_hint().lower() > limits.request_bytes {
-        return Err(Error::BodyTooLarge {
-            limit: limits.request_bytes,
-        });
-    }
-    // RFC 9112, section 3.2: one `host`, and one that is an authority.
+/// What no route takes: not exactly one valid `host` (RFC 9112, section 3.2), and CONNECT.
+fn check_head<B>(request: &Request<B>) -> Result<(), Error> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, second) = (hosts.next(), hosts.next());
     let plain = |host: &HeaderValue| {

@@ -5,6 +5,8 @@
 
 use std::{
     collections::HashMap,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -112,23 +114,19 @@ impl Known {
     /// The limit that stands against one more link.
     fn full(&self, entry: &Revocation) -> Option<usize> {
         let links = self.links.get(&entry.tenant);
-        // The root itself can always be revoked: it makes the others superfluous.
-        if entry.id == entry.root
-            || links.is_some_and(|links| links.contains_key(entry.id.as_bytes()))
-        {
+        if links.is_some_and(|links| links.contains_key(entry.id.as_bytes())) {
             return None;
         }
+        // The root itself makes the others of it superfluous.
         let of_root = self
             .by_root
             .get(entry.root.as_bytes())
             .copied()
             .unwrap_or(0);
-        let of_tenant = links.map_or(0, HashMap::len);
-        match (of_root >= PER_ROOT, of_tenant >= PER_TENANT) {
-            (true, _) => Some(PER_ROOT),
-            (_, true) => Some(PER_TENANT),
-            _ => None,
+        if entry.id != entry.root && of_root >= PER_ROOT {
+            return Some(PER_ROOT);
         }
+        (links.map_or(0, HashMap::len) >= PER_TENANT).then_some(PER_TENANT)
     }
 }
 
@@ -144,6 +142,14 @@ impl Revocations {
 
     /// The revocations in the file at `path`, which is made if it is missing. One process has it at a time.
     pub fn open(path: &Path) -> Result<Self, RevocationError> {
+        // For its owner alone: who can write to it can bring tokens back.
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path);
+        drop(file.map_err(redb::Error::Io)?);
         let store = Database::create(path)?;
         let write = store.begin_write()?;
         write.open_table(LINKS)?;

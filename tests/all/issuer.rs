@@ -228,6 +228,12 @@ async fn what_an_issuer_minted_falls_with_it_and_tenants_do_not_touch_each_other
         200
     );
     assert!(!works(&second).await && works(&theirs).await);
+    // A time to come would end the tenant for good.
+    let later = json!({ "before": now() + 3_600 });
+    assert_eq!(
+        post(&host, "/v1/revoke", &other, &later).await.code(),
+        "bad-request"
+    );
     // Everything of a tenant, issued before a time.
     assert_eq!(
         post(&host, "/v1/revoke", &other, &json!({ "before": now() + 1 }))
