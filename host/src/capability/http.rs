@@ -30,6 +30,9 @@ use crate::{
     text::{chain, printable},
 };
 
+/// The most bytes that one write of a guest puts into a body.
+const CHUNK: usize = 64 << 10;
+
 /// A future that wasi-http drives beside the exchange.
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
@@ -88,6 +91,12 @@ impl WasiHttpHooks for Outbound {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         // wasmtime calls this for WASI 0.2 and 0.3, requests and responses alike.
         Arc::new(is_forbidden)
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        // Two of them wait for a peer that does not read: wasmtime's megabyte would be a lot of memory
+        // for the connections that a host may have.
+        CHUNK
     }
 
     fn send_request(

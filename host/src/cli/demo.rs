@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use webtask_host::{Config, Limits, Revocations};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
-use super::{Failure, payments, print, run};
+use super::{Failure, payments, print, run, token::hex};
 
 /// Run everything in one process and print what to try
 ///
@@ -273,8 +273,4 @@ fn random_hex(bytes: usize) -> Result<String, Failure> {
     getrandom::fill(&mut random)
         .map_err(|error| Failure::usage(format!("no random bytes: {error}")))?;
     Ok(hex(&random))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
