@@ -5,10 +5,11 @@
 //! 1. The server accepts a connection and reads a request's head under limits of size and time.
 //! 2. [`Host::handle`] gives the request an id and starts its record.
 //! 3. The token is taken out of the request; no guest ever sees its own.
-//! 4. The keyring opens the token: its claims say what code, which secrets, what it may do, until when.
-//! 5. A place among the invocations is taken; without one the answer is 503 at once.
-//! 6. The loader finds the compiled component, or fetches, checks the digest and compiles.
-//! 7. The claims move into the context of one store: nothing else is in reach of the guest.
+//! 4. The keyring opens the token: what code, which secrets, what it may do, until when. A revoked one is
+//!    refused, and so is a request that a caveat rules out or that comes too often.
+//! 5. The loader finds the compiled component, or fetches, checks the digest and compiles.
+//! 6. A place among the invocations is taken; without one the answer is 503 at once.
+//! 7. The rights, claims less caveats, move into the context of one store: nothing else is in reach of the guest.
 //! 8. A fresh instance runs under limits of memory, CPU time and wall-clock time.
 //! 9. Its response goes out as it is made, and ends only as well as the run did.
 //! 10. One access record is written, whatever happened.
