@@ -1,0 +1,105 @@
+//! Outbound HTTP of a guest: grant, then egress, then a bounded exchange. Every call passes here.
+
+mod body;
+mod call;
+
+use std::sync::Arc;
+
+use http::{HeaderName, Request, Response, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
+    WasiHttpHooks,
+};
+
+use self::call::Call;
+use super::{invocation::Invocation, log::GuestLog};
+use crate::{egress::Egress, rights::Rights};
+
+/// The most bytes that one write of a guest puts into a body.
+const CHUNK: usize = 64 << 10;
+
+/// A future that wasi-http drives beside the exchange.
+type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+/// The outbound calls of one invocation.
+pub(crate) struct Outbound {
+    call: Call,
+    calls_left: u64,
+    concurrent: Arc<Semaphore>,
+}
+
+impl Outbound {
+    pub(crate) fn new(
+        egress: Arc<Egress>,
+        rights: Arc<Rights>,
+        invocation: Arc<Invocation>,
+        log: GuestLog,
+    ) -> Self {
+        let limits = &rights.limits;
+        Self {
+            calls_left: limits.calls,
+            concurrent: Arc::new(Semaphore::new(limits.concurrent_calls)),
+            call: Call {
+                egress,
+                rights,
+                invocation,
+                log,
+            },
+        }
+    }
+
+    /// Counts the call and takes a place among those under way.
+    fn admit(&mut self) -> Result<OwnedSemaphorePermit, Error> {
+        let log = &self.call.log;
+        let Some(left) = self.calls_left.checked_sub(1) else {
+            log.denied("outbound call refused: the invocation has used all its outbound calls (limit calls)");
+            return Err(Error::ConnectionLimitReached);
+        };
+        self.calls_left = left;
+        self.concurrent.clone().try_acquire_owned().map_err(|_| {
+            log.denied("outbound call refused: too many at the same time (limit concurrent-calls)");
+            Error::ConnectionLimitReached
+        })
+    }
+}
+
+impl WasiHttpHooks for Outbound {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        // wasmtime calls this for WASI 0.2 and 0.3, requests and responses alike.
+        Arc::new(is_forbidden)
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        // Two of them wait for a peer that does not read: wasmtime's megabyte would be a lot of memory
+        // for the connections that a host may have.
+        CHUNK
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _errors: Io,
+    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
+        // Counted first: refused calls cost the host as well.
+        let admitted = self
+            .admit()
+            .and_then(|place| Ok((self.call.permit(&request)?, place)));
+        let call = self.call.clone();
+        Box::new(async move {
+            let (target, place) = admitted?;
+            call.exchange(&target, request, options.unwrap_or_default(), place)
+                .await
+        })
+    }
+}
+
+/// Header fields that no guest may set and none gets to see: connection control, the host's own
+/// `webtask-*`, and `forwarded`, by which a proxy vouches for where a request came from.
+fn is_forbidden(name: &HeaderName) -> bool {
+    DEFAULT_FORBIDDEN_HEADERS.contains(name)
+        || matches!(*name, header::TE | header::TRAILER | header::FORWARDED)
+        || name.as_str().starts_with("webtask-")
+        || name.as_str().starts_with("proxy-")
+}
