@@ -211,8 +211,8 @@ pub(crate) fn is_code_url(url: &str) -> bool {
     let (before_query, _) = url.split_once('?').unwrap_or((url, ""));
     // One spelling for one origin: upper case, a default port or zeros before it would be others.
     Origin::split(before_query).is_ok_and(|(origin, path)| {
-        let canonical = origin.to_string();
-        !origin.is_wildcard() && before_query.strip_suffix(path) == Some(&canonical)
+        let written = before_query.strip_suffix(path);
+        !origin.is_wildcard() && written.is_some_and(|text| origin.is_written(text))
     })
 }
 

@@ -7,8 +7,8 @@ use minicbor::{Encoder, encode};
 use zeroize::Zeroizing;
 
 use crate::{
-    Carrier, Caveat, Ceiling, Claims, DEFAULT_TENANT, Grant, Kind, Limits, MAX_TOKEN_LEN,
-    SealError, SecretClaim,
+    Carrier, Caveat, Ceiling, Claims, DEFAULT_TENANT, Format, Grant, Kind, Limits, MAX_TOKEN_LEN,
+    Origin, SealError, SecretClaim,
 };
 
 /// Encodes claims into a buffer with room for an AEAD tag: it must not grow, growing leaves copies behind.
@@ -235,7 +235,8 @@ fn write_grants<W: Write>(
     e.array(count(grants.iter()))?;
     for grant in grants {
         write_texts(e.array(3)?, &grant.methods)?;
-        e.str(&grant.origin.to_string())?.str(&grant.path)?;
+        write_origin(e, &grant.origin)?;
+        e.str(&grant.path)?;
     }
     Ok(())
 }
@@ -250,13 +251,30 @@ fn write_secret<W: Write>(
     e.array(1 + count(secret.slots.iter()))?
         .str(secret.value.expose())?;
     for slot in &secret.slots {
-        e.array(5)?
-            .str(&slot.method)?
-            .str(&slot.origin.to_string())?
-            .str(&slot.path)?;
-        e.str(&slot.header)?.str(&slot.format.to_string())?;
+        write_origin(e.array(5)?.str(&slot.method)?, &slot.origin)?;
+        e.str(&slot.path)?.str(&slot.header)?;
+        match &slot.format {
+            Format::Template(text) => e.str(text)?,
+            other => e.str(&other.to_string())?,
+        };
     }
     Ok(())
+}
+
+/// The text of an origin, in pieces: every opening writes each origin again, to compare.
+fn write_origin<W: Write>(
+    e: &mut Encoder<W>,
+    origin: &Origin,
+) -> Result<(), encode::Error<W::Error>> {
+    if origin.port() != origin.scheme().default_port() {
+        return e.str(&origin.to_string())?.ok();
+    }
+    let pieces = [origin.scheme().as_str(), "://", origin.host()];
+    e.str_len(pieces.iter().map(|piece| piece.len() as u64).sum())?;
+    let mut write = |piece: &str| e.writer_mut().write_all(piece.as_bytes());
+    pieces
+        .into_iter()
+        .try_for_each(|piece| write(piece).map_err(encode::Error::write))
 }
 
 fn count(items: impl Iterator) -> u64 {

@@ -209,7 +209,7 @@ impl<'a> Parts<'a> {
 
     /// Walks the chain and compares its end with the tail in constant time; all links, root first.
     fn authenticate(&self, key: &Key) -> Result<Vec<LinkId>, Error> {
-        let mut links = Vec::new();
+        let mut links = Vec::with_capacity(self.caveats.len() + 1);
         let mut last = mac(key.chain.as_slice(), self.link);
         for (text, _) in &self.caveats {
             // This is the tail of a wider token than the one we were given.

@@ -78,6 +78,19 @@ impl Origin {
         Ok((origin.parse()?, path))
     }
 
+    /// True if `text` is its text: upper case, a default port or zeros before it would be another one.
+    pub(crate) fn is_written(&self, text: &str) -> bool {
+        let rest = text
+            .strip_prefix(self.scheme.as_str())
+            .and_then(|rest| rest.strip_prefix("://"))
+            .and_then(|rest| rest.strip_prefix(self.host.as_str()));
+        match rest {
+            Some("") => self.port == self.scheme.default_port(),
+            Some(_) => *text == self.to_string(),
+            None => false,
+        }
+    }
+
     /// True if the host is `*.NAME`.
     pub fn is_wildcard(&self) -> bool {
         self.host.starts_with('*')
