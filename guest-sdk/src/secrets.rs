@@ -2,6 +2,9 @@
 //!
 //! A *readable* secret is handed out by [`get`]. A *bound* secret never is: the host sets it as a header of the
 //! outbound requests that match its slots, and this webtask learns only its name.
+//!
+//! `#[webtask::main(secrets("stripe-key"))]` says which ones the webtask cannot do without: with a token that lacks
+//! one it is not run, and the log names it.
 use crate::__bindings::webtask::runtime::secrets;
 use std::fmt;
 

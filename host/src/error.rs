@@ -64,6 +64,11 @@ pub enum Error {
     /// The token, or one that it comes from, was revoked.
     #[error("the token is revoked")]
     Revoked,
+    /// The component names secrets that it needs, and the token does not hold them.
+    #[error(
+        "the component needs secrets that the token does not hold: {}; mint a token with them, by --secret-file, --secret-env or --secret NAME=VALUE", .0.join(", ")
+    )]
+    SecretMissing(Vec<String>),
     /// The token is not valid.
     #[error("the token was refused")]
     Token(#[from] webtask_token::Error),
@@ -100,7 +105,7 @@ impl Error {
         use webtask_token::Error as Token;
         use {Blame::*, InvokeError as Invoke, LoadError as Load};
         match self {
-            Self::BadRequest(_) => Row(
+            Self::BadRequest(_) | Self::Unmintable(_) => Row(
                 StatusCode::BAD_REQUEST,
                 "bad-request",
                 Caller,
@@ -118,7 +123,7 @@ impl Error {
                 Caller,
                 "The token or the platform does not allow this",
             ),
-            Self::Internal(_) => Row(
+            Self::Internal(_) | Self::Revocation(RevocationError::Store(_)) => Row(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
                 Host,
@@ -154,29 +159,23 @@ impl Error {
                 Caller,
                 "Too many tokens that come from this one are revoked; revoke that one",
             ),
-            Self::Revocation(RevocationError::Store(_)) => Row(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                Host,
-                "The host failed",
-            ),
             Self::Revoked => Row(
                 StatusCode::UNAUTHORIZED,
                 "token-revoked",
                 Caller,
                 "The token is revoked",
             ),
+            Self::SecretMissing(_) => Row(
+                StatusCode::FORBIDDEN,
+                "secret-missing",
+                Caller,
+                "The token does not hold a secret that the code needs",
+            ),
             Self::TooWide(_) => Row(
                 StatusCode::FORBIDDEN,
                 "too-wide",
                 Caller,
                 "The issuer token does not allow to mint this",
-            ),
-            Self::Unmintable(_) => Row(
-                StatusCode::BAD_REQUEST,
-                "bad-request",
-                Caller,
-                "The request cannot be served",
             ),
             Self::NotFound => Row(
                 StatusCode::NOT_FOUND,

@@ -188,6 +188,7 @@ impl Host {
         // Loading has places of its own: slow origins keep no invocation from running.
         let webtask = self.loader.load(&rights.url, rights.sha256).await?;
         record.digest = Some(webtask.digest);
+        rights.meet(&webtask.needs)?;
         let place = self
             .places
             .clone()

@@ -8,11 +8,12 @@
 //! 4. The keyring opens the token: what code, which secrets, what it may do, until when. A revoked one is
 //!    refused, and so is a request that a caveat rules out or that comes too often.
 //! 5. The loader finds the compiled component, or fetches, checks the digest and compiles.
-//! 6. A place among the invocations is taken; without one the answer is 503 at once.
-//! 7. The rights, claims less caveats, move into the context of one store: nothing else is in reach of the guest.
-//! 8. A fresh instance runs under limits of memory, CPU time and wall-clock time.
-//! 9. Its response goes out as it is made, and ends only as well as the run did.
-//! 10. One access record is written, whatever happened.
+//! 6. A secret that the code says it needs and the token does not hold ends the request here.
+//! 7. A place among the invocations is taken; without one the answer is 503 at once.
+//! 8. The rights, claims less caveats, move into the context of one store: nothing else is in reach of the guest.
+//! 9. A fresh instance runs under limits of memory, CPU time and wall-clock time.
+//! 10. Its response goes out as it is made, and ends only as well as the run did.
+//! 11. One access record is written, whatever happened.
 //!
 //! The command `webtask` is a thin shell round this library.
 
@@ -32,6 +33,7 @@ mod invoke;
 mod limits;
 mod loader;
 mod meter;
+mod needs;
 mod rate;
 mod record;
 mod revocations;

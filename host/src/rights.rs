@@ -1,6 +1,6 @@
 //! `Rights`: what one request may do, as claims ∩ caveats ∩ platform. Computed once, here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use webtask_token::{Kind, Opened, SecretClaim};
 
@@ -35,5 +35,17 @@ impl Rights {
             sha256: opened.claims.sha256,
             via: opened.claims.via,
         })
+    }
+
+    /// Whether the token holds every secret that the component says it needs, readable or bound.
+    pub(crate) fn meet(&self, needs: &BTreeSet<String>) -> Result<(), Error> {
+        let missing = needs
+            .iter()
+            .filter(|name| !self.secrets.contains_key(*name));
+        let missing: Vec<String> = missing.cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::SecretMissing(missing))
     }
 }

@@ -1,6 +1,6 @@
 //! The engine, the linker and the epoch ticker: made once a process.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -8,7 +8,7 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use crate::{Limits, capability, ctx::Ctx};
+use crate::{Limits, capability, ctx::Ctx, needs};
 
 /// How often a running guest yields, and so the resolution of every deadline.
 const TICK: Duration = Duration::from_millis(10);
@@ -25,6 +25,8 @@ pub(crate) struct Webtask {
     pub(crate) pre: ProxyPre<Ctx>,
     /// SHA-256 of the component's bytes.
     pub(crate) digest: [u8; 32],
+    /// Names of the secrets that it says it needs.
+    pub(crate) needs: BTreeSet<String>,
     /// Bytes of the component, before compilation.
     pub(crate) size: usize,
 }
@@ -58,6 +60,7 @@ impl Runtime {
         Ok(Webtask {
             pre,
             digest,
+            needs: needs::of(wasm)?,
             size: wasm.len(),
         })
     }

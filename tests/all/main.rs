@@ -1,5 +1,6 @@
 //! The runtime as its users meet it: real sockets, real components, real processes.
 
+mod bound;
 mod caveats;
 mod egress;
 mod examples;

@@ -1,4 +1,6 @@
 //! The attribute `#[webtask::main]`: checks a signature and emits glue. All real code is in `webtask`.
+mod needs;
+
 use proc_macro::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned as _;
@@ -16,24 +18,24 @@ use syn::{Error, FnArg, ItemFn, Result, ReturnType, parse_macro_input};
 /// }
 /// ```
 ///
+/// `#[webtask::main(secrets("stripe-key", "other"))]` says which secrets the webtask cannot do without, readable
+/// or bound: a request with a token that lacks one fails before this function runs, and the log names it.
+///
 /// The file that holds it is a program of its own: `src/main.rs`, `src/bin/name.rs` or `examples/name.rs`.
 #[proc_macro_attribute]
 pub fn main(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    let attribute = proc_macro2::TokenStream::from(attribute);
     let handler = parse_macro_input!(item as ItemFn);
-    match check(&attribute, &handler) {
-        Ok(()) => expand(handler).into(),
+    let needs = needs::parse(attribute.into());
+    match needs.and_then(|needs| check(&handler).map(|()| needs)) {
+        Ok(needs) => expand(handler, &needs::section(&needs)).into(),
         Err(error) => keep(&error, &handler).into(),
     }
 }
 
-fn check(attribute: &proc_macro2::TokenStream, handler: &ItemFn) -> Result<()> {
+fn check(handler: &ItemFn) -> Result<()> {
     let signature = &handler.sig;
     let fail =
         |at: &dyn quote::ToTokens, message| Err(Error::new_spanned(at.to_token_stream(), message));
-    if !attribute.is_empty() {
-        return fail(attribute, "#[webtask::main] takes no arguments");
-    }
     if signature.asyncness.is_none() {
         return fail(
             &signature.fn_token,
@@ -87,7 +89,7 @@ fn keep(error: &Error, handler: &ItemFn) -> proc_macro2::TokenStream {
     quote!(#error #dummy)
 }
 
-fn expand(mut handler: ItemFn) -> proc_macro2::TokenStream {
+fn expand(mut handler: ItemFn, needs: &proc_macro2::TokenStream) -> proc_macro2::TokenStream {
     // A program needs a `main`, which WASI calls `run` and the host of a webtask never calls.
     if handler.sig.ident == "main" {
         handler.sig.ident = format_ident!("__webtask_main", span = handler.sig.ident.span());
@@ -102,6 +104,8 @@ fn expand(mut handler: ItemFn) -> proc_macro2::TokenStream {
             #[cfg(not(target_family = "wasm"))]
             ::webtask::__private::native::<__Webtask>();
         }
+
+        #needs
 
         struct __Webtask;
 

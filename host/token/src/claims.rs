@@ -194,7 +194,8 @@ pub enum Carrier {
     Path,
 }
 
-pub(crate) fn is_name(text: &str) -> bool {
+/// True if `text` can be the name of a secret, a parameter or a tenant: 1 to 64 of `[A-Za-z0-9_.-]` (SPEC.md section 7).
+pub fn is_name(text: &str) -> bool {
     let byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     (1..=64).contains(&text.len()) && text.bytes().all(byte)
 }

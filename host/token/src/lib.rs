@@ -54,7 +54,7 @@ mod slot;
 pub mod units;
 
 pub use caveat::{Caveat, attenuate};
-pub use claims::{Carrier, Claims, Kind};
+pub use claims::{Carrier, Claims, Kind, is_name};
 pub use envelope::{Inspected, Opened, inspect};
 pub use error::{AttenuateError, Error, KeyringError, ParseError, SealError};
 pub use format::Format;
