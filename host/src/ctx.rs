@@ -42,7 +42,7 @@ impl Ctx {
         spent: Arc<Spent>,
     ) -> Self {
         let limits = &rights.limits;
-        let log = GuestLog::new(invocation.clone(), limits);
+        let log = GuestLog::new(invocation.clone(), rights.clone());
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
         let mut table = ResourceTable::new();

@@ -27,6 +27,7 @@ use crate::{
     record::Record,
     rights::Rights,
     runtime::Runtime,
+    text::hex,
 };
 
 /// Whether the host or a guest wrote an answer.
@@ -179,6 +180,7 @@ impl Host {
         record.of(&opened);
         self.gate.unrevoked(&opened)?;
         let rights = Arc::new(Rights::of(opened, &self.limits)?);
+        record.rights = Some(rights.clone());
         self.gate.admit(&rights, carrier, &request)?;
         let limit = rights.limits.request_bytes;
         if request.body().size_hint().lower() > limit {
@@ -199,6 +201,7 @@ impl Host {
             tenant: record.tenant.clone(),
             token_id: record.token_id.clone(),
             request_id: record.request_id.clone(),
+            component: hex(&webtask.digest),
             started: Instant::now(),
             wall: rights.limits.wall,
         };

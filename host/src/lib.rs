@@ -32,6 +32,7 @@ mod host;
 mod invoke;
 mod limits;
 mod loader;
+mod mask;
 mod meter;
 mod needs;
 mod rate;

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use tokio::time::Instant;
 use webtask_token::Opened;
 
-use crate::{Error, body::Received, error::Blame, meter::Spent, text::hex};
+use crate::{Error, body::Received, error::Blame, meter::Spent, rights::Rights, text::hex};
 
 /// The code of a request whose answer was not read to its end.
 const CALLER_LEFT: &str = "caller-left";
@@ -29,6 +29,8 @@ pub(crate) struct Record {
     code: &'static str,
     blame: Option<Blame>,
     pub(crate) spent: Arc<Spent>,
+    /// What must not stand in the record, once it is known.
+    pub(crate) rights: Option<Arc<Rights>>,
 }
 
 impl Record {
@@ -49,6 +51,7 @@ impl Record {
             code: CALLER_LEFT,
             blame: Some(Blame::Caller),
             spent: Arc::default(),
+            rights: None,
         }
     }
 
@@ -75,7 +78,11 @@ impl Record {
     pub(crate) fn failed(&mut self, error: &Error) {
         self.code = error.code();
         self.blame = Some(error.blame());
-        let (request_id, cause) = (&self.request_id, error.chain());
+        let (request_id, mut cause) = (&self.request_id, error.chain());
+        if let Some(rights) = &self.rights {
+            // A cause may quote the guest, which may quote a secret.
+            cause = String::from_utf8_lossy(&rights.mask(cause.as_bytes())).into_owned();
+        }
         match error.blame() {
             Blame::Host => {
                 tracing::error!(%request_id, code = error.code(), cause, "request failed")

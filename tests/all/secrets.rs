@@ -69,3 +69,25 @@ async fn a_secret_is_in_no_line_of_the_log() {
     );
     assert_eq!(webtask_tests::lines_of(&token), Vec::<String>::new());
 }
+
+/// A guest that prints its secret, by accident: the log has the secret's name where the value was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_a_guest_prints_is_masked() {
+    let host = TestHost::builder()
+        .limits(|limits| limits.log_bytes = 1 << 20)
+        .start()
+        .await;
+    let token = host.token_with_secrets(guests::SECRETS, &[("canary", "m4sk3d-v4lu3")]);
+    let reply = host.get(&token, "/?get=canary&print").await;
+    assert_eq!(reply.code(), "guest-trap", "{reply:?}");
+    for said in ["logged", "printed", "gave up with"] {
+        wait_for_line(reply.request_id(), &format!("{said} [secret canary]")).await;
+    }
+    // No half of it either, on either side of the cut of a line.
+    let lines = webtask_tests::lines_of(reply.request_id());
+    assert!(lines.iter().any(|line| line.contains("-[secret canary]")));
+    for part in ["m4sk3d", "v4lu3"] {
+        let leaks: Vec<_> = lines.iter().filter(|line| line.contains(part)).collect();
+        assert!(leaks.is_empty(), "{part}: {leaks:?}");
+    }
+}

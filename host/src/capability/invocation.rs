@@ -14,6 +14,8 @@ pub(crate) struct Invocation {
     pub(crate) tenant: String,
     pub(crate) token_id: String,
     pub(crate) request_id: String,
+    /// The component, by its digest in hexadecimal.
+    pub(crate) component: String,
     pub(crate) started: Instant,
     pub(crate) wall: Duration,
 }

@@ -16,7 +16,7 @@ use super::{
     bindings::wasi::logging::logging::{self, Level},
     invocation::Invocation,
 };
-use crate::{Limits, ctx::Ctx, text::printable};
+use crate::{ctx::Ctx, rights::Rights, text::printable};
 
 /// Records of one invocation about what it was denied.
 const DENIALS: u32 = 20;
@@ -48,6 +48,7 @@ pub(crate) struct GuestLog(Arc<Shared>);
 
 struct Shared {
     invocation: Arc<Invocation>,
+    rights: Arc<Rights>,
     left: Mutex<Left>,
 }
 
@@ -60,7 +61,8 @@ struct Left {
 }
 
 impl GuestLog {
-    pub(crate) fn new(invocation: Arc<Invocation>, limits: &Limits) -> Self {
+    pub(crate) fn new(invocation: Arc<Invocation>, rights: Arc<Rights>) -> Self {
+        let limits = &rights.limits;
         let left = Left {
             lines: limits.log_lines,
             bytes: limits.log_bytes,
@@ -69,6 +71,7 @@ impl GuestLog {
         };
         Self(Arc::new(Shared {
             invocation,
+            rights,
             left: Mutex::new(left),
         }))
     }
@@ -93,11 +96,7 @@ impl GuestLog {
             }
         };
         if fits {
-            self.emit(
-                level,
-                context,
-                &printable(&String::from_utf8_lossy(text), LINE),
-            );
+            self.emit(level, context, text);
         } else {
             self.host(
                 Level::Warn,
@@ -126,23 +125,31 @@ impl GuestLog {
         self.host(Level::Error, text);
     }
 
-    fn host(&self, level: Level, text: &str) {
-        self.emit(level, "webtask", &printable(text, LINE));
+    /// Masked first: what is escaped or cut is not found.
+    fn shown(&self, text: &[u8], max: usize) -> String {
+        printable(&String::from_utf8_lossy(&self.0.rights.mask(text)), max)
     }
 
-    fn emit(&self, level: Level, context: &str, text: &str) {
+    fn host(&self, level: Level, text: &str) {
+        self.emit(level, "webtask", text.as_bytes());
+    }
+
+    fn emit(&self, level: Level, context: &str, text: &[u8]) {
         let Invocation {
             request_id,
             token_id,
             tenant,
+            component,
             ..
         } = &*self.0.invocation;
         let (request_id, token_id, tenant) = (&**request_id, &**token_id, &**tenant);
-        let context = &*printable(context, 128);
+        let component = &**component;
+        let context = &*self.shown(context.as_bytes(), 128);
+        let text = &*self.shown(text, LINE);
         // Texts as fields, which are quoted: a guest cannot write a field of its own into the line.
         macro_rules! emit {
             ($level:ident) => {
-                tracing::event!(target: "webtask::guest", tracing::Level::$level, text, context, request_id, token_id, tenant)
+                tracing::event!(target: "webtask::guest", tracing::Level::$level, text, context, request_id, token_id, tenant, component)
             };
         }
         match level {
@@ -184,6 +191,7 @@ impl LineStream {
             log: self.log.clone(),
             level: self.level,
             name: self.name,
+            longest: self.log.0.rights.longest_secret(),
             partial: Vec::new(),
         }
     }
@@ -211,6 +219,8 @@ struct Lines {
     log: GuestLog,
     level: Level,
     name: &'static str,
+    /// Bytes of the longest text that is masked.
+    longest: usize,
     partial: Vec<u8>,
 }
 
@@ -222,13 +232,26 @@ impl Lines {
                 None => (piece, false),
             };
             self.partial.extend_from_slice(text);
-            if ends || self.partial.len() >= LINE {
+            self.cut(self.longest);
+            if ends {
                 self.end();
             }
         }
     }
 
+    /// Makes records of what is too long for one, but for `rest` bytes: a secret may begin in them.
+    fn cut(&mut self, rest: usize) {
+        while self.partial.len() > LINE + rest {
+            let spans = self.log.0.rights.secret_spans(&self.partial);
+            let across = spans.iter().find(|(span, _)| span.contains(&LINE));
+            let end = across.map_or(LINE, |(span, _)| span.end);
+            let line: Vec<u8> = self.partial.drain(..end).collect();
+            self.log.line(self.level, self.name, &line);
+        }
+    }
+
     fn end(&mut self) {
+        self.cut(0);
         let line = std::mem::take(&mut self.partial);
         self.log.line(self.level, self.name, &line);
     }

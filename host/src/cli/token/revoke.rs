@@ -28,7 +28,7 @@ pub(super) struct Revoke {
     /// Revoke the link of this id, as `webtask token inspect` and the runtime's log print it
     #[arg(long, requires = "token")]
     id: Option<LinkId>,
-    /// Revoke everything that the issuer's tenant was issued before: 0s is now, or Unix seconds
+    /// Revoke everything that the issuer's tenant was issued before: 0s is now, with this second, or Unix seconds
     #[arg(long, value_name = "TIME", requires = "token")]
     issued_before: Option<String>,
     /// A file with the token to present, instead of the one that is revoked
@@ -64,7 +64,8 @@ impl Revoke {
             token,
             id: self.id.map(|id| id.to_string()),
             before: before
-                .map(|text| flags::time("--issued-before", text, now()))
+                // What was issued in this very second is from before, too.
+                .map(|text| flags::time("--issued-before", text, now() + 1))
                 .transpose()?,
         };
         let answer = call::post(&self.host, "/v1/revoke", &presented, &request)?;
