@@ -1,6 +1,6 @@
 //! `Config`: what a host is made of, and the file that an operator writes.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -21,6 +21,10 @@ pub struct Config {
     pub code: Vec<CodePrefix>,
     /// Address ranges beyond the public internet that may be dialled, by literal address only.
     pub private: Vec<IpNet>,
+    /// The servers that names are asked of; none for those of the machine's configuration.
+    pub dns: Vec<SocketAddr>,
+    /// PEM files of roots that outbound TLS trusts beside the machine's.
+    pub ca: Vec<PathBuf>,
 }
 
 /// The operator's file, TOML. Every key is optional; an unknown one is an error.
@@ -30,6 +34,8 @@ pub struct Config {
 /// keys = "keys.toml"
 /// allow-code = ["https://code.example.com/"]
 /// allow-private = ["10.1.2.3/32"]
+/// dns = ["10.0.0.53:53"]
+/// ca = ["internal-ca.pem"]
 ///
 /// [limits]
 /// wall = "5s"
@@ -49,6 +55,10 @@ pub struct ConfigFile {
     pub allow_code: Vec<String>,
     /// Address ranges beyond the public internet that may be dialled.
     pub allow_private: Vec<String>,
+    /// The name servers to ask; the machine's if nothing is said.
+    pub dns: Vec<String>,
+    /// PEM files of roots that outbound TLS trusts beside the machine's.
+    pub ca: Vec<PathBuf>,
     /// The numbers in force.
     pub limits: Limits,
 }

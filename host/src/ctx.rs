@@ -48,7 +48,13 @@ impl Ctx {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
         Self {
-            outbound: Outbound::new(egress, rights.clone(), invocation.clone(), log.clone()),
+            outbound: Outbound::new(
+                egress,
+                rights.clone(),
+                invocation.clone(),
+                log.clone(),
+                spent.clone(),
+            ),
             meter: Meter::new(limits, spent.clone()),
             spent,
             wasi: None,

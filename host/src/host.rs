@@ -20,7 +20,7 @@ use crate::{
     capability::invocation::Invocation,
     carrier, cors,
     ctx::Ctx,
-    egress::Egress,
+    egress::{Egress, EgressError},
     gate::Gate,
     invoke::Run,
     loader::Loader,
@@ -57,6 +57,9 @@ impl std::fmt::Debug for Host {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// Outbound connections cannot be made as configured.
+    #[error("no outbound connections")]
+    Egress(#[from] EgressError),
     /// The WebAssembly engine cannot start here.
     #[error("the WebAssembly engine cannot start")]
     Engine(#[source] wasmtime::Error),
@@ -87,9 +90,11 @@ impl Host {
             limits,
             code,
             private,
+            dns,
+            ca,
         } = config;
         let runtime = Runtime::new(&limits).map_err(StartError::Engine)?;
-        let egress = Arc::new(Egress::new(private));
+        let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
             loader: Loader::new(runtime, egress.clone(), code, limits.clone()),
             places: Arc::new(Semaphore::new(limits.invocations as usize)),

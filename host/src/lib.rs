@@ -46,7 +46,9 @@ mod text;
 
 pub use body::{HostBody, ResponseBody};
 pub use config::{Config, ConfigFile};
-pub use egress::{ConnectError, SendError, send};
+pub use egress::{
+    Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, send,
+};
 pub use error::{Blame, Error};
 pub use host::{Host, StartError};
 pub use invoke::InvokeError;

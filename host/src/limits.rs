@@ -59,6 +59,11 @@ pub struct Limits {
     /// Bytes of one outbound response's body. Default 64 MiB.
     #[serde(deserialize_with = "size")]
     pub outbound_bytes: u64,
+    /// Bytes of the bodies of all outbound requests and responses of one invocation. Default 256 MiB.
+    #[serde(deserialize_with = "size")]
+    pub outbound_total: u64,
+    /// Outbound connections kept open for later calls, in this process. Default 512.
+    pub pool: usize,
     /// Time to resolve, connect and shake hands with an outbound origin. Default 5 s.
     #[serde(deserialize_with = "duration")]
     pub connect: Duration,
@@ -126,6 +131,8 @@ impl Default for Limits {
             calls: 50,
             concurrent_calls: 8,
             outbound_bytes: 64 << 20,
+            outbound_total: 256 << 20,
+            pool: 512,
             connect: Duration::from_secs(5),
             log_lines: 1_000,
             log_bytes: 64 << 10,

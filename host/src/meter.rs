@@ -17,12 +17,45 @@ use crate::Limits;
 pub(crate) struct Spent {
     memory: AtomicU64,
     cpu_us: AtomicU64,
+    calls: AtomicU64,
+    out_sent: AtomicU64,
+    out_received: AtomicU64,
 }
 
 impl Spent {
     pub(crate) fn set_cpu(&self, used: Duration) {
         let used = u64::try_from(used.as_micros()).unwrap_or(u64::MAX);
         self.cpu_us.store(used, Ordering::Relaxed);
+    }
+
+    /// Counts an outbound call, granted or not.
+    pub(crate) fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of an outbound request's body.
+    pub(crate) fn count_out_sent(&self, bytes: u64) {
+        self.out_sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of an outbound response's body.
+    pub(crate) fn count_out_received(&self, bytes: u64) {
+        self.out_received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Outbound calls that were tried.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the bodies of outbound requests.
+    pub(crate) fn out_sent(&self) -> u64 {
+        self.out_sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the bodies of outbound responses.
+    pub(crate) fn out_received(&self) -> u64 {
+        self.out_received.load(Ordering::Relaxed)
     }
 
     /// CPU time, in microseconds.

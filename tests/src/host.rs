@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use webtask_host::{CodePrefix, Config, Host, Limits, Revocations, serve};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
-use crate::{BUILT, Reply, client};
+use crate::{BUILT, Dns, Reply, client};
 
 /// A running host, stopped when dropped.
 pub struct TestHost {
@@ -32,6 +32,8 @@ pub struct Builder {
     limits: Limits,
     code: Vec<CodePrefix>,
     private: Vec<&'static str>,
+    dns: Vec<SocketAddr>,
+    ca: Vec<PathBuf>,
 }
 
 impl Builder {
@@ -56,6 +58,27 @@ impl Builder {
         self
     }
 
+    /// Opens a range to grants that name an address in it.
+    #[must_use]
+    pub fn private(mut self, range: &'static str) -> Self {
+        self.private.push(range);
+        self
+    }
+
+    /// Asks this name server and no other.
+    #[must_use]
+    pub fn dns(mut self, dns: &Dns) -> Self {
+        self.dns.push(dns.address);
+        self
+    }
+
+    /// Trusts the authority of this file, beside the machine's.
+    #[must_use]
+    pub fn ca(mut self, file: &Path) -> Self {
+        self.ca.push(file.to_owned());
+        self
+    }
+
     /// Starts the host.
     pub async fn start(self) -> TestHost {
         crate::logs::capture();
@@ -72,6 +95,8 @@ impl Builder {
             limits: self.limits,
             code: self.code,
             private,
+            dns: self.dns,
+            ca: self.ca,
         };
         let host = Arc::new(Host::new(config).expect("a host starts"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -104,6 +129,8 @@ impl TestHost {
             limits,
             code: vec![BUILT.parse().expect("the guests are built")],
             private: Vec::new(),
+            dns: Vec::new(),
+            ca: Vec::new(),
         }
     }
 

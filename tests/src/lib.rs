@@ -1,13 +1,17 @@
 //! A real host on a real socket, origins to call, and what the host logged.
 
 mod client;
+mod dns;
 mod host;
 mod logs;
 mod origin;
+mod tls;
 
 pub use client::{Reply, exchange, get, get_path};
+pub use dns::Dns;
 pub use host::{Builder, TestHost, claims_for, now};
 pub use logs::{lines_of, wait_for_line};
-pub use origin::Origin;
+pub use origin::{Origin, Seen};
+pub use tls::Authority;
 
 include!(concat!(env!("OUT_DIR"), "/components.rs"));

@@ -108,6 +108,8 @@ impl DemoCommand {
                         .map_err(|error| Failure::usage(format!("{error}")))?,
                 ],
                 private: vec![origin.ip().into()],
+                dns: Vec::new(),
+                ca: Vec::new(),
             };
             run::run(listener, config, None, |_| print(text)).await
         })

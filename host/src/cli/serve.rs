@@ -1,6 +1,9 @@
 //! `webtask serve`: the runtime, until a signal ends it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, chain};
@@ -45,6 +48,12 @@ pub(crate) struct ServeCommand {
     /// address itself
     #[arg(long, value_name = "CIDR")]
     allow_private: Vec<String>,
+    /// A name server to ask, in the place of the machine's; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Vec<String>,
+    /// A PEM file of certificate authorities that outbound calls trust beside the machine's; may be repeated
+    #[arg(long, value_name = "FILE")]
+    ca: Vec<PathBuf>,
 }
 
 impl ServeCommand {
@@ -80,6 +89,12 @@ impl ServeCommand {
             } else {
                 self.allow_private
             })?,
+            dns: name_servers(if self.dns.is_empty() {
+                file.dns
+            } else {
+                self.dns
+            })?,
+            ca: if self.ca.is_empty() { file.ca } else { self.ca },
         };
         block_on(async {
             let listener = bind(&listen).await?;
@@ -145,6 +160,19 @@ fn private_ranges(given: Vec<String>) -> Result<Vec<ipnet::IpNet>, Failure> {
             .map_err(|_| {
                 Failure::usage(format!("--allow-private: {text:?} is no address or range"))
                     .hint("write 10.1.2.3, 10.0.0.0/8 or fd00::/8")
+            })
+    };
+    given.iter().map(parse).collect()
+}
+
+fn name_servers(given: Vec<String>) -> Result<Vec<SocketAddr>, Failure> {
+    let parse = |text: &String| {
+        let address = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        text.parse::<SocketAddr>()
+            .or_else(|_| address())
+            .map_err(|_| {
+                Failure::usage(format!("--dns: {text:?} is no address"))
+                    .hint("write 10.0.0.53, 127.0.0.1:5353 or [fd00::53]:53")
             })
     };
     given.iter().map(parse).collect()

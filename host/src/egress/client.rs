@@ -1,6 +1,9 @@
-//! One HTTP/1.1 request over one connection: what fetching code and the command line need.
+//! Requests over connections: kept ones for guests, one of its own for code and the command line.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -9,7 +12,12 @@ use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 
-use super::{ConnectError, Egress, Ranges, Target};
+use super::{
+    ConnectError, Egress, EgressError, Key, Ranges, Target,
+    connection::{RequestBody, Upload},
+    pool::{Answer, Lease},
+    tls::{Offer, Protocol},
+};
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +29,9 @@ pub enum SendError {
     /// The exchange failed after the connection was open.
     #[error("the connection broke")]
     Http(#[from] hyper::Error),
+    /// The machine cannot make connections.
+    #[error("no outbound connections")]
+    Start(#[from] EgressError),
     /// The answer did not begin in time.
     #[error("no answer within {limit:?}")]
     Timeout {
@@ -35,12 +46,70 @@ pub async fn send(
     request: Request<Full<Bytes>>,
     limit: Duration,
 ) -> Result<Response<Incoming>, SendError> {
-    Egress::unfiltered()
+    Egress::unfiltered()?
         .send(request, Ranges::Public, limit)
         .await
 }
 
+/// What became of an attempt to send.
+enum Attempt {
+    Answered(Response<Answer>),
+    /// Nothing of it was sent, and it may go another way.
+    Unsent(Request<Upload>, hyper::Error),
+}
+
 impl Egress {
+    /// Sends `request`, whose URI is absolute, over a connection of `key`: a kept one, or a new one. A
+    /// kept one that turns out to be closed before any of the request was sent is replaced once.
+    ///
+    /// `connect` bounds the way to a connection, `answer` the wait for the answer's head. Dropping the
+    /// future, or the answer before its end, ends the exchange.
+    ///
+    /// # Errors
+    /// If no answer began. One with an error status is an answer.
+    pub async fn exchange(
+        &self,
+        key: &Key,
+        request: Request<RequestBody>,
+        connect: Duration,
+        answer: Duration,
+    ) -> Result<Response<Answer>, SendError> {
+        let sent = Arc::default();
+        let mut request = request.map(|inner| Upload {
+            inner,
+            over: Arc::clone(&sent),
+        });
+        if let Some(mut lease) = self.kept(key, connect).await {
+            lease.sent = sent.clone();
+            match attempt(lease, &key.target, request, answer).await? {
+                Attempt::Answered(response) => return Ok(response),
+                Attempt::Unsent(back, _) => request = back,
+            }
+        }
+        sent.store(false, Ordering::Relaxed);
+        let (stream, protocol) = self
+            .connect(&key.target, key.ranges, Offer::Any, connect)
+            .await?;
+        let mut lease = self.pool.open(key, stream, protocol).await?;
+        lease.sent = sent;
+        match attempt(lease, &key.target, request, answer).await? {
+            Attempt::Answered(response) => Ok(response),
+            Attempt::Unsent(_, error) => Err(error.into()),
+        }
+    }
+
+    /// A kept connection that can take a request. The closed ones in its way are dropped.
+    async fn kept(&self, key: &Key, limit: Duration) -> Option<Lease> {
+        while let Some(mut lease) = self.pool.take(key) {
+            let sender = lease.sender.as_mut()?;
+            let ready = tokio::time::timeout(limit, sender.ready()).await;
+            if matches!(ready, Ok(Ok(()))) {
+                return Some(lease);
+            }
+        }
+        None
+    }
+
     /// Sends `request`, whose URI is absolute, over a connection of its own.
     pub(crate) async fn send<B>(
         &self,
@@ -54,12 +123,36 @@ impl Egress {
             + 'static,
     {
         let target = Target::of(request.uri())?;
-        let stream = self.connect(&target, ranges, limit).await?;
+        let (stream, _) = self.connect(&target, ranges, Offer::Http1, limit).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends by itself: when the sender and the body are gone, or with the error that they report.
         tokio::spawn(connection);
-        target.address(&mut request)?;
+        target.address(&mut request, Protocol::Http1)?;
         let answer = tokio::time::timeout(limit, sender.send_request(request)).await;
         Ok(answer.map_err(|_| SendError::Timeout { limit })??)
+    }
+}
+
+async fn attempt(
+    mut lease: Lease,
+    target: &Target,
+    mut request: Request<Upload>,
+    limit: Duration,
+) -> Result<Attempt, SendError> {
+    let sender = lease
+        .sender
+        .as_mut()
+        .expect("a lease has its sender until it is dropped");
+    target.address(&mut request, sender.protocol())?;
+    let sent = tokio::time::timeout(limit, sender.send(request)).await;
+    match sent.map_err(|_| SendError::Timeout { limit })? {
+        Ok(response) => {
+            let answer = response.map(|inner| Answer::new(inner, lease));
+            Ok(Attempt::Answered(answer))
+        }
+        Err(mut error) => match error.take_message() {
+            Some(request) => Ok(Attempt::Unsent(request, error.into_error())),
+            None => Err(error.into_error().into()),
+        },
     }
 }

@@ -1,28 +1,58 @@
 //! Egress: the one place that opens outbound connections, for guests and for fetching code.
 //!
-//! Owns the resolution of names, the address filter, the dial and the TLS handshake. Whether a
-//! request is *granted* is decided by the caller before it comes here; must not know guests.
+//! Owns the resolution of names, the address filter, the dial, the TLS handshake and the connections that
+//! are kept. Whether a request is *granted* is decided by the caller before it comes here, for each one
+//! anew; must not know guests. The filter is fixed for the life of the process.
 
 mod address;
 mod client;
+mod connection;
+mod pool;
+mod resolver;
 mod target;
+mod tls;
 
 use std::{
-    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
-    sync::Arc,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
 pub use client::{SendError, send};
+pub use connection::RequestBody;
+use hickory_resolver::net::NetError;
 use ipnet::IpNet;
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-pub(crate) use target::Target;
+pub use pool::{Answer, Key};
+pub use target::Target;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::Semaphore,
     time::Instant,
 };
+
+use self::{
+    pool::Pool,
+    resolver::Resolver,
+    tls::{Offer, Protocol, Tls},
+};
+use crate::Limits;
+
+/// Why outbound connections cannot be made at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EgressError {
+    /// A file of roots cannot be used.
+    #[error("certificate authority {}: {reason}", file.display())]
+    Ca {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The resolver cannot be made.
+    #[error("the resolver of names cannot start")]
+    Resolver(#[source] NetError),
+}
 
 /// Why no connection could be opened. The texts are for the author's log, never for a caller.
 #[derive(Debug, thiserror::Error)]
@@ -84,24 +114,27 @@ pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// Opens outbound connections: resolve once, filter, dial the very address that was checked.
-pub(crate) struct Egress {
-    tls: Arc<ClientConfig>,
+pub struct Egress {
     reach: Reach,
-    /// Names that are being resolved: each takes a thread until the system's resolver gives up.
-    resolving: Arc<Semaphore>,
+    resolver: Resolver,
+    tls: Tls,
+    pool: Pool,
+}
+
+impl std::fmt::Debug for Egress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Egress").finish_non_exhaustive()
+    }
 }
 
 /// Whether a connection may lead into a range that the platform opened.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ranges {
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Ranges {
     /// What it is for was granted by this very address.
     Opened,
     /// The public internet only.
     Public,
 }
-
-/// Names at the same time.
-const RESOLVING: usize = 64;
 
 /// Which addresses may be dialled.
 enum Reach {
@@ -112,75 +145,62 @@ enum Reach {
 }
 
 impl Egress {
-    /// `opened` are the ranges beyond the public internet that may be dialled by literal address.
-    pub(crate) fn new(opened: Vec<IpNet>) -> Self {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            tracing::warn!(
-                "no root certificates on this machine: every outbound https call will fail; install ca-certificates"
-            );
-        }
-        let tls =
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .expect("ring supports the default TLS versions")
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        Self {
-            tls: Arc::new(tls),
+    /// `opened` are the ranges beyond the public internet that may be dialled by literal address. Names
+    /// are asked of the servers `dns`, or, if there are none, as the machine is configured. `ca` are PEM
+    /// files with roots beside the machine's own.
+    ///
+    /// # Errors
+    /// If a file of `ca` cannot be used.
+    pub fn new(
+        opened: Vec<IpNet>,
+        dns: &[SocketAddr],
+        ca: &[PathBuf],
+        limits: &Limits,
+    ) -> Result<Self, EgressError> {
+        let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
+        Ok(Self {
             reach: Reach::Public(opened),
-            resolving: Arc::new(Semaphore::new(RESOLVING)),
-        }
-    }
-
-    /// Connects to `target` within `limit`, which covers name, connection and handshake.
-    pub(crate) async fn connect(
-        &self,
-        target: &Target,
-        ranges: Ranges,
-        limit: Duration,
-    ) -> Result<Stream, ConnectError> {
-        let timeout = || ConnectError::Timeout {
-            name: target.authority(),
-            limit,
-        };
-        let until = Instant::now() + limit;
-        let addresses = tokio::time::timeout_at(until, self.resolve(target, ranges))
-            .await
-            .map_err(|_| timeout())??;
-        let stream = tokio::time::timeout_at(until, dial(target, &addresses))
-            .await
-            .map_err(|_| timeout())??;
-        if target.scheme == "http" {
-            return Ok(Box::new(stream));
-        }
-        let tls = |source| ConnectError::Tls {
-            name: target.host(),
-            source,
-        };
-        let name = match &target.host {
-            url::Host::Domain(name) => {
-                ServerName::try_from(name.clone()).map_err(|e| tls(std::io::Error::other(e)))?
-            }
-            url::Host::Ipv4(ip) => ServerName::from(IpAddr::from(*ip)),
-            url::Host::Ipv6(ip) => ServerName::from(IpAddr::from(*ip)),
-        };
-        let handshake = tokio_rustls::TlsConnector::from(self.tls.clone()).connect(name, stream);
-        let stream = tokio::time::timeout_at(until, handshake)
-            .await
-            .map_err(|_| timeout())?
-            .map_err(tls)?;
-        Ok(Box::new(stream))
+            resolver: Resolver::new(dns).map_err(EgressError::Resolver)?,
+            tls: Tls::new(ca)?,
+            pool: Pool::new(limits.pool, header_bytes),
+        })
     }
 
     /// As [`Egress::new`], without the address filter: for a person's own request, never for a guest.
-    fn unfiltered() -> Self {
-        Self {
+    fn unfiltered() -> Result<Self, EgressError> {
+        Ok(Self {
             reach: Reach::Anywhere,
-            ..Self::new(Vec::new())
-        }
+            ..Self::new(Vec::new(), &[], &[], &Limits::default())?
+        })
+    }
+
+    /// Connects to `target` within `limit`, which covers name, connection and handshake.
+    async fn connect(
+        &self,
+        target: &Target,
+        ranges: Ranges,
+        offer: Offer,
+        limit: Duration,
+    ) -> Result<(Stream, Protocol), ConnectError> {
+        let until = Instant::now() + limit;
+        let work = async {
+            let addresses = self.resolve(target, ranges).await?;
+            let stream = dial(target, &addresses, until).await?;
+            if target.scheme == "http" {
+                return Ok((Box::new(stream) as Stream, Protocol::Http1));
+            }
+            let shaken = self.tls.connect(&target.host, stream, offer).await;
+            let (stream, protocol) = shaken.map_err(|source| ConnectError::Tls {
+                name: target.host(),
+                source,
+            })?;
+            Ok((Box::new(stream) as Stream, protocol))
+        };
+        let connected = tokio::time::timeout_at(until, work).await;
+        connected.map_err(|_| ConnectError::Timeout {
+            name: target.authority(),
+            limit,
+        })?
     }
 
     fn reaches(&self, ip: IpAddr) -> bool {
@@ -208,18 +228,18 @@ impl Egress {
             });
         }
         let name = target.host();
-        let found = self.look_up(name.clone(), target.port).await;
+        let found = self.resolver.look_up(&name).await;
         let found = found.map_err(|source| ConnectError::Dns {
             name: name.clone(),
             source,
         })?;
         let mut refused = None;
         let mut good = Vec::new();
-        for found in found {
-            if self.reaches(found.ip()) {
-                good.push(found);
+        for ip in found {
+            if self.reaches(ip) {
+                good.push(SocketAddr::new(ip, target.port));
             } else {
-                refused = Some(found.ip());
+                refused = Some(ip);
             }
         }
         match (good.is_empty(), refused) {
@@ -233,30 +253,24 @@ impl Egress {
     }
 }
 
-impl Egress {
-    /// Asks the system's resolver. The thread holds its place also when nobody waits for it any more.
-    async fn look_up(&self, name: String, port: u16) -> std::io::Result<Vec<SocketAddr>> {
-        let place = self.resolving.clone().acquire_owned().await;
-        let work = move || {
-            let _place = place;
-            Ok((name.as_str(), port).to_socket_addrs()?.collect())
-        };
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(std::io::Error::other)?
-    }
-}
-
-async fn dial(target: &Target, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+/// Tries one address after the other; each has an even share of the time that is left.
+async fn dial(
+    target: &Target,
+    addresses: &[SocketAddr],
+    until: Instant,
+) -> Result<TcpStream, ConnectError> {
     let mut last = std::io::Error::other("no addresses");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
+    for (left, address) in (1..=addresses.len()).rev().zip(addresses) {
+        let share =
+            until.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
                 // A failed option costs latency, not correctness.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Err(error) => last = error,
+            Ok(Err(error)) => last = error,
+            Err(_) => last = std::io::ErrorKind::TimedOut.into(),
         }
     }
     Err(ConnectError::Refused {
@@ -268,30 +282,35 @@ async fn dial(target: &Target, addresses: &[SocketAddr]) -> Result<TcpStream, Co
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "constants of the test")]
 mod tests {
+    use webtask_tests::{Authority, Dns, Origin};
+
     use super::*;
 
-    fn target(uri: &str) -> Result<Target, ConnectError> {
-        Target::of(&uri.parse().unwrap())
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    fn egress(opened: &[&str], dns: &[SocketAddr], ca: &[PathBuf]) -> Egress {
+        let opened = opened.iter().map(|range| range.parse().unwrap()).collect();
+        Egress::new(opened, dns, ca, &Limits::default()).unwrap()
+    }
+
+    async fn connect(egress: &Egress, uri: &str) -> Result<Protocol, ConnectError> {
+        let target = Target::of(&uri.parse().unwrap()).unwrap();
+        let connected = egress.connect(&target, Ranges::Opened, Offer::Any, LIMIT);
+        connected.await.map(|(_, protocol)| protocol)
     }
 
     #[tokio::test]
     async fn trap_7_the_filter_is_on_without_configuration() {
-        let egress = Egress::new(Vec::new());
+        let egress = egress(&[], &[], &[]);
         for bad in [
             "http://127.0.0.1:9/",
             "http://localhost:9/",
             "http://[::ffff:127.0.0.1]:9/",
             "http://169.254.169.254/",
         ] {
-            let refused = egress
-                .connect(
-                    &target(bad).unwrap(),
-                    Ranges::Opened,
-                    Duration::from_secs(5),
-                )
-                .await;
+            let refused = connect(&egress, bad).await;
             assert!(
-                matches!(refused.err(), Some(ConnectError::Address { .. })),
+                matches!(refused, Err(ConnectError::Address { .. })),
                 "{bad}"
             );
         }
@@ -301,28 +320,53 @@ mod tests {
     async fn a_name_never_reaches_an_opened_range() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let egress = Egress::new(vec![
-            "127.0.0.0/8".parse().unwrap(),
-            "::1/128".parse().unwrap(),
-        ]);
-        let limit = Duration::from_secs(5);
+        let egress = egress(&["127.0.0.0/8", "::1/128"], &[], &[]);
+        let literal = connect(&egress, &format!("http://127.0.0.1:{port}/")).await;
+        assert!(literal.is_ok());
+        let named = connect(&egress, &format!("http://localhost:{port}/")).await;
+        assert!(matches!(named, Err(ConnectError::Address { .. })));
+    }
+
+    /// Trap 3, without the filter so that a name may lead to loopback: the address of the one answer is
+    /// dialled, and the certificate has to be for the name.
+    #[tokio::test]
+    async fn trap_3_a_name_is_looked_up_once_and_its_address_dialled() {
+        let authority = Authority::new();
+        let origin = Origin::tls(authority.acceptor("good.test", &["h2"]), |_| {
+            http::Response::default()
+        });
+        let origin = origin.await;
+        // 127.0.0.2 is where nobody listens: a second look at the name would end there.
+        let dns =
+            Dns::start(|_, before| Some(vec![format!("127.0.0.{}", before + 1).parse().unwrap()]));
+        let dns = dns.await;
+        let egress = Egress {
+            reach: Reach::Anywhere,
+            ..egress(&[], &[dns.address], &[authority.file()])
+        };
+        let port = origin.address.port();
+        let found = connect(&egress, &format!("https://good.test:{port}/")).await;
+        assert_eq!(found.unwrap(), Protocol::Http2);
+        assert_eq!(dns.asked(), ["good.test"]);
+        let other = connect(&egress, &format!("https://other.test:{port}/")).await;
+        assert!(matches!(other, Err(ConnectError::Tls { .. })), "{other:?}");
+        // Asked again although the answer said that it holds for an hour.
+        let again = connect(&egress, &format!("https://good.test:{port}/")).await;
         assert!(
-            egress
-                .connect(
-                    &target(&format!("http://127.0.0.1:{port}/")).unwrap(),
-                    Ranges::Opened,
-                    limit
-                )
-                .await
-                .is_ok()
+            matches!(again, Err(ConnectError::Refused { .. })),
+            "{again:?}"
         );
-        let named = egress
-            .connect(
-                &target(&format!("http://localhost:{port}/")).unwrap(),
-                Ranges::Opened,
-                limit,
-            )
-            .await;
-        assert!(matches!(named.err(), Some(ConnectError::Address { .. })));
+        assert_eq!(dns.asked(), ["good.test", "other.test", "good.test"]);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        // Nobody is at an address for documentation; no network, or no answer.
+        let addresses = [SocketAddr::new("192.0.2.1".parse().unwrap(), 9), good];
+        let target = Target::of(&format!("http://{good}/").parse().unwrap()).unwrap();
+        let until = Instant::now() + Duration::from_secs(1);
+        assert!(dial(&target, &addresses, until).await.is_ok());
     }
 }

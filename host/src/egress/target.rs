@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::ConnectError;
+use super::{ConnectError, tls::Protocol};
 
 /// Where a request goes, in the canonical form that is checked, resolved, dialled and sent.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Target {
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Target {
     pub(crate) scheme: &'static str,
     pub(super) host: url::Host,
     pub(crate) port: u16,
@@ -15,7 +15,10 @@ pub(crate) struct Target {
 impl Target {
     /// Parses scheme and authority of `uri`. Odd spellings (upper case, a trailing dot, numeric and
     /// hexadecimal IPv4, IDN) end in one canonical form; user information is refused.
-    pub(crate) fn of(uri: &http::Uri) -> Result<Self, ConnectError> {
+    ///
+    /// # Errors
+    /// [`ConnectError::Uri`] for anything but an absolute http or https URL.
+    pub fn of(uri: &http::Uri) -> Result<Self, ConnectError> {
         let bad = || ConnectError::Uri;
         let scheme = match uri.scheme_str() {
             Some("http") => "http",
@@ -53,22 +56,29 @@ impl Target {
         }
     }
 
-    /// Brings `request` into the form of the wire: origin-form target (RFC 9112, section 3.2.1), and the
-    /// canonical authority as its `host`.
-    pub(crate) fn address<B>(&self, request: &mut http::Request<B>) -> Result<(), ConnectError> {
-        let bad = |_| ConnectError::Uri;
+    /// Brings `request` into the form of the wire, with the canonical authority: origin-form and `host`
+    /// (RFC 9112, section 3.2.1), or absolute and without it (RFC 9113, section 8.3.1).
+    pub(super) fn address<B>(
+        &self,
+        request: &mut http::Request<B>,
+        protocol: Protocol,
+    ) -> Result<(), ConnectError> {
         let path = request
             .uri()
             .path_and_query()
             .map_or("/", |path| path.as_str());
-        let path = if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("/{path}")
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        let uri = match protocol {
+            Protocol::Http1 => format!("{slash}{path}"),
+            Protocol::Http2 => format!("{}{slash}{path}", self.origin()),
         };
-        *request.uri_mut() = path.parse().map_err(bad)?;
-        let host = http::HeaderValue::from_str(&self.authority()).map_err(|_| ConnectError::Uri)?;
-        request.headers_mut().insert(http::header::HOST, host);
+        *request.uri_mut() = uri.parse().map_err(|_| ConnectError::Uri)?;
+        let headers = request.headers_mut();
+        headers.remove(http::header::HOST);
+        if protocol == Protocol::Http1 {
+            let host = http::HeaderValue::from_str(&self.authority());
+            headers.insert(http::header::HOST, host.map_err(|_| ConnectError::Uri)?);
+        }
         Ok(())
     }
 

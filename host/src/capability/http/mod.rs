@@ -2,6 +2,7 @@
 
 mod body;
 mod call;
+mod reason;
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use wasmtime_wasi_http::{
     WasiHttpHooks,
 };
 
-use self::call::Call;
+use self::{call::Call, reason::Reason};
 use super::{invocation::Invocation, log::GuestLog};
-use crate::{egress::Egress, rights::Rights};
+use crate::{egress::Egress, meter::Spent, rights::Rights};
 
 /// The most bytes that one write of a guest puts into a body.
 const CHUNK: usize = 64 << 10;
@@ -35,6 +36,7 @@ impl Outbound {
         rights: Arc<Rights>,
         invocation: Arc<Invocation>,
         log: GuestLog,
+        spent: Arc<Spent>,
     ) -> Self {
         let limits = &rights.limits;
         Self {
@@ -45,21 +47,24 @@ impl Outbound {
                 rights,
                 invocation,
                 log,
+                spent,
             },
         }
     }
 
     /// Counts the call and takes a place among those under way.
     fn admit(&mut self) -> Result<OwnedSemaphorePermit, Error> {
-        let log = &self.call.log;
+        let call = &self.call;
+        call.spent.count_call();
         let Some(left) = self.calls_left.checked_sub(1) else {
-            log.denied("outbound call refused: the invocation has used all its outbound calls (limit calls)");
-            return Err(Error::ConnectionLimitReached);
+            return Err(call.refuse(Reason::CallsUsedUp, "outbound call refused: the invocation has used all its outbound calls (limit calls)"));
         };
         self.calls_left = left;
         self.concurrent.clone().try_acquire_owned().map_err(|_| {
-            log.denied("outbound call refused: too many at the same time (limit concurrent-calls)");
-            Error::ConnectionLimitReached
+            call.refuse(
+                Reason::TooManyCalls,
+                "outbound call refused: too many at the same time (limit concurrent-calls)",
+            )
         })
     }
 }

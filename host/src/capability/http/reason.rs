@@ -1,0 +1,127 @@
+//! Why an outbound call was refused or failed: names that stay the same, for logs and for who reads them.
+
+use wasmtime_wasi_http::Error;
+
+use crate::egress::{ConnectError, SendError};
+
+/// Each stands in the author's log as `reason=name`, and in the table of README.md.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reason {
+    BytesUsedUp,
+    CallsUsedUp,
+    Certificate,
+    ConnectFailed,
+    ConnectTimeout,
+    ConnectionLost,
+    HeadTooLarge,
+    Method,
+    NameTimeout,
+    NameUnknown,
+    NoGrant,
+    NotHttp,
+    PrivateAddress,
+    RequestUnfinished,
+    ResponseTimeout,
+    ResponseTooLarge,
+    Tls,
+    TooManyCalls,
+    Url,
+}
+
+impl Reason {
+    /// The name in logs.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::BytesUsedUp => "bytes-used-up",
+            Self::CallsUsedUp => "calls-used-up",
+            Self::Certificate => "certificate",
+            Self::ConnectFailed => "connect-failed",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::ConnectionLost => "connection-lost",
+            Self::HeadTooLarge => "head-too-large",
+            Self::Method => "method",
+            Self::NameTimeout => "name-timeout",
+            Self::NameUnknown => "name-unknown",
+            Self::NoGrant => "no-grant",
+            Self::NotHttp => "not-http",
+            Self::PrivateAddress => "private-address",
+            Self::RequestUnfinished => "request-unfinished",
+            Self::ResponseTimeout => "response-timeout",
+            Self::ResponseTooLarge => "response-too-large",
+            Self::Tls => "tls",
+            Self::TooManyCalls => "too-many-calls",
+            Self::Url => "url",
+        }
+    }
+
+    /// What the guest sees of it.
+    pub(super) fn error(self) -> Error {
+        match self {
+            Self::BytesUsedUp | Self::ResponseTooLarge => Error::HttpResponseBodySize(None),
+            Self::CallsUsedUp | Self::TooManyCalls => Error::ConnectionLimitReached,
+            Self::Certificate => Error::TlsCertificateError,
+            Self::ConnectFailed => Error::ConnectionRefused,
+            Self::ConnectTimeout => Error::ConnectionTimeout,
+            Self::ConnectionLost => Error::ConnectionTerminated,
+            Self::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+            Self::Method | Self::NoGrant => Error::HttpRequestDenied,
+            Self::NameTimeout => Error::DnsTimeout,
+            Self::NameUnknown => Error::DnsError {
+                rcode: None,
+                info_code: None,
+            },
+            Self::NotHttp | Self::RequestUnfinished => Error::HttpProtocolError,
+            Self::PrivateAddress => Error::DestinationIpProhibited,
+            Self::ResponseTimeout => Error::ConnectionReadTimeout,
+            Self::Tls => Error::TlsProtocolError,
+            Self::Url => Error::HttpRequestUriInvalid,
+        }
+    }
+
+    /// Why there was no answer.
+    pub(super) fn of_send(error: &SendError) -> Self {
+        match error {
+            SendError::Connect(error) => Self::of_connect(error),
+            SendError::Http(error) => Self::of_http(error),
+            SendError::Start(_) => Self::ConnectFailed,
+            SendError::Timeout { .. } => Self::ResponseTimeout,
+        }
+    }
+
+    fn of_connect(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Address { .. } => Self::PrivateAddress,
+            ConnectError::Dns { source, .. } => match source.kind() {
+                std::io::ErrorKind::TimedOut => Self::NameTimeout,
+                _ => Self::NameUnknown,
+            },
+            ConnectError::Refused { source, .. } => match source.kind() {
+                std::io::ErrorKind::TimedOut => Self::ConnectTimeout,
+                _ => Self::ConnectFailed,
+            },
+            ConnectError::Timeout { .. } => Self::ConnectTimeout,
+            ConnectError::Tls { source, .. } => {
+                let cause = source.get_ref().and_then(|cause| cause.downcast_ref());
+                match cause {
+                    Some(rustls::Error::InvalidCertificate(_)) => Self::Certificate,
+                    _ => Self::Tls,
+                }
+            }
+            ConnectError::Uri => Self::Url,
+        }
+    }
+
+    /// Why an exchange broke. What is none of the others is a connection that ended, or a stream of
+    /// HTTP/2 that the origin reset.
+    pub(super) fn of_http(error: &hyper::Error) -> Self {
+        if error.is_parse_too_large() {
+            Self::HeadTooLarge
+        } else if error.is_parse() || error.is_parse_status() {
+            Self::NotHttp
+        } else if error.is_user() {
+            Self::RequestUnfinished
+        } else {
+            Self::ConnectionLost
+        }
+    }
+}
