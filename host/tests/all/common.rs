@@ -61,7 +61,13 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(args: &[&str], until: &str) -> Self {
+        Self::start_with(args, &[], until)
+    }
+
+    /// With more in its environment.
+    pub(crate) fn start_with(args: &[&str], environment: &[(&str, &str)], until: &str) -> Self {
         let mut child = webtask(args)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

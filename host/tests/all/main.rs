@@ -3,5 +3,6 @@
 
 mod command;
 mod common;
+mod outbound;
 mod serve;
 mod token;
