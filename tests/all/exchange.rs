@@ -1,6 +1,6 @@
 //! Outbound exchanges that go wrong: each is bounded, typed for the guest, and has a reason in the log.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -267,6 +267,57 @@ async fn http_2_resets_and_goodbyes_are_typed() {
             ["200 2"; 4].join("\n")
         );
     }
+}
+
+/// An HTTP/2 origin takes no more of an upload: with the caller, the stream ends all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_nobody_takes_ends_with_the_caller() {
+    /// Says when hyper gives up an exchange.
+    struct Ended(tokio::sync::mpsc::UnboundedSender<&'static str>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            let _ = self.0.send("ended");
+        }
+    }
+    let authority = Authority::new();
+    let acceptor = authority.acceptor("127.0.0.1", &["h2"]);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let origin = Raw::serve(move |stream| {
+        let (acceptor, tell) = (acceptor.clone(), tell.clone());
+        async move {
+            let stream = acceptor.accept(stream).await.expect("TLS");
+            let service = service_fn(|request: Request<Incoming>| {
+                let _ = tell.send("began");
+                let ended = Ended(tell.clone());
+                async move {
+                    std::future::pending::<()>().await;
+                    drop((ended, request));
+                    Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+                }
+            });
+            let builder = http2::Builder::new(TokioExecutor::new());
+            let _ = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        }
+    })
+    .await;
+    let url = origin.url.replace("http:", "https:");
+    let host = TestHost::builder()
+        .loopback()
+        .ca(&authority.file())
+        .start()
+        .await;
+    let token = host.token_with_grants(guests::CALLS, &[&format!("* {url}")]);
+    let path = format!("/?n=1&up=8000000&url={url}");
+    let mut caller = Box::pin(host.get(&token, &path));
+    tokio::select! {
+        reply = &mut caller => panic!("nobody answered: {reply:?}"),
+        began = told.recv() => assert_eq!(began, Some("began")),
+    }
+    drop(caller);
+    let ended = tokio::time::timeout(Duration::from_secs(5), told.recv()).await;
+    assert_eq!(ended, Ok(Some("ended")));
 }
 
 /// README.md lists every reason of the code, and each of them happens here.

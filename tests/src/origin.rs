@@ -51,10 +51,12 @@ pub struct Origin {
     served: JoinHandle<()>,
 }
 
+type Answers = Arc<dyn Fn(&Seen) -> Response<Bytes> + Send + Sync>;
+
 /// What the connections of an origin share.
 #[derive(Clone)]
 struct Shared {
-    answer: Arc<dyn Fn(&Seen) -> Response<Bytes> + Send + Sync>,
+    answer: Answers,
     seen: Arc<Mutex<Vec<Seen>>>,
     tls: Option<TlsAcceptor>,
 }
@@ -73,10 +75,7 @@ impl Origin {
         Self::run(Arc::new(answer), Some(tls)).await
     }
 
-    async fn run(
-        answer: Arc<dyn Fn(&Seen) -> Response<Bytes> + Send + Sync>,
-        tls: Option<TlsAcceptor>,
-    ) -> Self {
+    async fn run(answer: Answers, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let scheme = if tls.is_some() { "https" } else { "http" };

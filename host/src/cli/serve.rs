@@ -51,7 +51,7 @@ pub(crate) struct ServeCommand {
     /// A name server to ask, in the place of the machine's; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<String>,
-    /// A PEM file of certificate authorities that outbound calls trust beside the machine's; may be repeated
+    /// A PEM file of certificate authorities to trust beside the machine's; may be repeated
     #[arg(long, value_name = "FILE")]
     ca: Vec<PathBuf>,
 }

@@ -29,6 +29,9 @@ pub enum SendError {
     /// The exchange failed after the connection was open.
     #[error("the connection broke")]
     Http(#[from] hyper::Error),
+    /// 101 would make a tunnel of the connection; other informational responses are not passed on.
+    #[error("the origin answered with status {0}, which is no answer")]
+    Informational(u16),
     /// The machine cannot make connections.
     #[error("no outbound connections")]
     Start(#[from] EgressError),
@@ -146,6 +149,10 @@ async fn attempt(
     target.address(&mut request, sender.protocol())?;
     let sent = tokio::time::timeout(limit, sender.send(request)).await;
     match sent.map_err(|_| SendError::Timeout { limit })? {
+        // The lease is dropped with the connection closed.
+        Ok(response) if response.status().is_informational() => {
+            Err(SendError::Informational(response.status().as_u16()))
+        }
         Ok(response) => {
             let answer = response.map(|inner| Answer::new(inner, lease));
             Ok(Attempt::Answered(answer))

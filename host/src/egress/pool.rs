@@ -48,7 +48,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    kept: HashMap<Key, Vec<Kept>>,
+    kept: HashMap<Arc<Key>, Vec<Kept>>,
     count: usize,
 }
 
@@ -75,7 +75,9 @@ impl Pool {
     pub(super) fn take(&self, key: &Key) -> Option<Lease> {
         let mut state = self.shared.state();
         state.remove_if(key, |kept| !kept.connection.lives());
-        let list = state.kept.get_mut(key)?;
+        let (key, _) = state.kept.get_key_value(key)?;
+        let key = key.clone();
+        let list = state.kept.get_mut(&key)?;
         let at = list.iter().rposition(|kept| kept.connection.begin())?;
         let kept = list.get(at)?;
         let connection = kept.connection.clone();
@@ -83,7 +85,7 @@ impl Pool {
             Sender::Http2(sender) => Sender::Http2(sender.clone()),
             Sender::Http1(_) => {
                 let sender = list.remove(at).sender;
-                state.removed(key, 1);
+                state.removed(&key, 1);
                 sender
             }
         };
@@ -97,6 +99,7 @@ impl Pool {
         stream: Stream,
         protocol: Protocol,
     ) -> hyper::Result<Lease> {
+        let key = Arc::new(key.clone());
         let (pool, forgotten) = (Arc::downgrade(&self.shared), key.clone());
         let gone = move |connection: &Arc<Connection>| {
             if let Some(pool) = pool.upgrade() {
@@ -106,7 +109,7 @@ impl Pool {
         let (connection, sender) = open(stream, protocol, self.header_bytes, gone).await?;
         if let Sender::Http2(sender) = &sender {
             let sender = Sender::Http2(sender.clone());
-            self.shared.keep(key, connection.clone(), sender);
+            self.shared.keep(&key, connection.clone(), sender);
         }
         Ok(Lease::new(&self.shared, key, connection, sender))
     }
@@ -118,7 +121,7 @@ impl Shared {
     }
 
     /// Keeps a connection, in the place of the one that was idle for longest if there is no other place.
-    fn keep(&self, key: &Key, connection: Arc<Connection>, sender: Sender) {
+    fn keep(&self, key: &Arc<Key>, connection: Arc<Connection>, sender: Sender) {
         let mut state = self.state();
         if state
             .kept
@@ -171,7 +174,7 @@ impl State {
         let oldest = self
             .kept
             .iter()
-            .filter(|(of, _)| key.is_none_or(|key| key == *of))
+            .filter(|(of, _)| key.is_none_or(|key| *key == ***of))
             .flat_map(|(of, list)| list.iter().map(move |kept| (of, kept)))
             .filter_map(|(of, kept)| Some((idle(kept)?, of, &kept.connection)))
             .min_by_key(|(since, ..)| *since)
@@ -187,7 +190,7 @@ impl State {
 /// were whole, and closed if not; of HTTP/2, closed after the other exchanges on it.
 pub(super) struct Lease {
     pool: Weak<Shared>,
-    key: Key,
+    key: Arc<Key>,
     connection: Arc<Connection>,
     /// There until the lease is dropped.
     pub(super) sender: Option<Sender>,
@@ -197,10 +200,10 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    fn new(pool: &Arc<Shared>, key: &Key, connection: Arc<Connection>, sender: Sender) -> Self {
+    fn new(pool: &Arc<Shared>, key: Arc<Key>, connection: Arc<Connection>, sender: Sender) -> Self {
         Self {
             pool: Arc::downgrade(pool),
-            key: key.clone(),
+            key,
             connection,
             sender: Some(sender),
             sent: Arc::default(),

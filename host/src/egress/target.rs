@@ -63,16 +63,15 @@ impl Target {
         request: &mut http::Request<B>,
         protocol: Protocol,
     ) -> Result<(), ConnectError> {
-        let path = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |path| path.as_str());
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        let uri = match protocol {
-            Protocol::Http1 => format!("{slash}{path}"),
-            Protocol::Http2 => format!("{}{slash}{path}", self.origin()),
+        let path = request.uri().path_and_query();
+        let text = path.map_or("/", |path| path.as_str());
+        let slash = if text.starts_with('/') { "" } else { "/" };
+        let uri = match (protocol, path) {
+            (Protocol::Http1, Some(path)) if slash.is_empty() => Ok(path.clone().into()),
+            (Protocol::Http1, _) => format!("{slash}{text}").parse(),
+            (Protocol::Http2, _) => format!("{}{slash}{text}", self.origin()).parse(),
         };
-        *request.uri_mut() = uri.parse().map_err(|_| ConnectError::Uri)?;
+        *request.uri_mut() = uri.map_err(|_| ConnectError::Uri)?;
         let headers = request.headers_mut();
         headers.remove(http::header::HOST);
         if protocol == Protocol::Http1 {

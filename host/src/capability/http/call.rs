@@ -88,11 +88,6 @@ impl Call {
             true => Error::HttpRequestBodySize(None),
             false => self.failed(&error),
         })?;
-        // 101 would make a tunnel of the connection; the others never get here.
-        if response.status().is_informational() {
-            let text = format!("outbound call failed: status {}", response.status());
-            return Err(self.refuse(Reason::NotHttp, &text));
-        }
         let between = bounded(options.between_bytes_timeout, left);
         let body_bytes = limits.outbound_bytes;
         let response = response.map(|answer| {

@@ -83,6 +83,7 @@ impl Reason {
         match error {
             SendError::Connect(error) => Self::of_connect(error),
             SendError::Http(error) => Self::of_http(error),
+            SendError::Informational(_) => Self::NotHttp,
             SendError::Start(_) => Self::ConnectFailed,
             SendError::Timeout { .. } => Self::ResponseTimeout,
         }
