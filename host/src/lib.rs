@@ -40,6 +40,7 @@ mod record;
 mod revocations;
 mod rights;
 mod runtime;
+pub mod scan;
 mod server;
 mod stall;
 mod text;

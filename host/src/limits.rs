@@ -64,6 +64,10 @@ pub struct Limits {
     pub outbound_total: u64,
     /// Outbound connections kept open for later calls, in this process. Default 512.
     pub pool: usize,
+    /// Bytes of an outbound request's body that is signed with a bound secret, and kept in memory for it.
+    /// Default 1 MiB.
+    #[serde(deserialize_with = "size")]
+    pub signed_bytes: u64,
     /// Time to resolve, connect and shake hands with an outbound origin. Default 5 s.
     #[serde(deserialize_with = "duration")]
     pub connect: Duration,
@@ -133,6 +137,7 @@ impl Default for Limits {
             outbound_bytes: 64 << 20,
             outbound_total: 256 << 20,
             pool: 512,
+            signed_bytes: 1 << 20,
             connect: Duration::from_secs(5),
             log_lines: 1_000,
             log_bytes: 64 << 10,

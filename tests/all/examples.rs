@@ -58,7 +58,10 @@ async fn payments() -> Origin {
 
 fn charge_token(host: &TestHost, api: &Origin, key: &str) -> String {
     let mut claims = claims_for(examples::CHARGE);
-    claims.secrets.insert("api-key".into(), secret(key));
+    let slot = format!("POST {} authorization: Bearer {{}}", api.url("/v1/charges"));
+    let mut bound = secret(key);
+    bound.slots.push(slot.parse().expect("a slot"));
+    claims.secrets.insert("api-key".into(), bound);
     claims.params.insert("api".into(), api.url(""));
     claims.out = vec![
         format!("POST {}", api.url("/v1/charges"))

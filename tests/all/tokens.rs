@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
 use webtask_tests::{TestHost, claims_for, examples, guests, now, wait_for_line};
-use webtask_token::{Secret, SecretClaim};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_token_is_401_and_says_what_is_required() {
@@ -151,23 +150,6 @@ fn request(token: &str) -> Request<Empty<Bytes>> {
         .header("webtask-token", token)
         .body(Empty::new())
         .expect("a request")
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restriction_that_is_not_enforced_is_refused() {
-    let host = TestHost::start().await;
-    let mut claims = claims_for(examples::HELLO);
-    let slot = "GET https://api.example.com/ authorization: Bearer {}";
-    let secret = SecretClaim {
-        value: Secret::new("value".to_owned()),
-        slots: vec![slot.parse().expect("a valid slot")],
-    };
-    claims.secrets.insert("bound".into(), secret);
-    let reply = host.get(&host.seal(&claims), "").await;
-    assert_eq!(
-        (reply.status.as_u16(), reply.code().as_str()),
-        (403, "denied")
-    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -249,7 +249,8 @@ const secret = (value) => {
   const [bound, slots] = [text(value[0]), value.slice(1).map(slot)];
   for (const { [TUPLE]: { format } } of slots) {
     const control = /\p{Cc}/u.test(bound);
-    must(bound !== "" && (format.startsWith("basic:") ? !control : isField(bound)), "a bound value");
+    const sent = !format.startsWith("basic:") && !format.startsWith("hmac-sha256:");
+    must(bound !== "" && (sent ? isField(bound) : !control), "a bound value");
   }
   return { value: bound, slots };
 };
@@ -350,7 +351,20 @@ function isFormat(format) {
     const user = format.slice("basic:".length);
     return (user === "" || isField(user)) && !user.includes(":") && !user.includes("{}");
   }
-  return isField(format) && format.split("{}").length === 2;
+  const signs = format.startsWith("hmac-sha256:");
+  const template = signs ? format.slice("hmac-sha256:".length) : format;
+  return isField(template) && template.split("{}").length === 2 && (signs || !format.startsWith("hmac-"));
+}
+
+/** What the header of the slot `text` says for a request with `body`. */
+export function header(text, value, body) {
+  const { format } = text[TUPLE];
+  if (format.startsWith("basic:")) {
+    return `Basic ${Buffer.from(`${format.slice("basic:".length)}:${value}`).toString("base64")}`;
+  }
+  const signs = format.startsWith("hmac-sha256:");
+  const template = signs ? format.slice("hmac-sha256:".length) : format;
+  return template.split("{}").join(signs ? hmac(value, body).toString("hex") : value);
 }
 
 function isUrl(url) {

@@ -1,7 +1,7 @@
 // The opener of open.mjs agrees with every file of host/token/vectors.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hchacha20, open } from "./open.mjs";
+import { hchacha20, header, open } from "./open.mjs";
 import { vectors } from "./vectors.mjs";
 
 const accept = vectors.filter((vector) => vector.expect && !vector.expect.error);
@@ -31,6 +31,12 @@ test(`${accept.length} tokens to accept`, async (t) => {
       if (expect.rights) found.rights = json(rights);
       if (expect.requests) found.requests = expect.requests.map(([...row]) => [...row.slice(0, 3), rights.request(...row)]);
       if (expect.outbound) found.outbound = expect.outbound.map(([...row]) => [...row.slice(0, 5), rights.outbound(...row)]);
+      if (expect.headers) {
+        found.headers = expect.headers.map(([name, at, body]) => {
+          const { value, slots } = opened.claims.secrets[name];
+          return [name, at, body, header(slots[at], value, body)];
+        });
+      }
       assert.deepEqual(found, expect);
     });
   }

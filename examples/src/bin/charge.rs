@@ -1,14 +1,16 @@
-//! Charges a card: a public web page may call this, and the payment provider's key never leaves the token.
+//! Charges a card: a public web page may call this, and the payment provider's key is in neither's reach: the
+//! runtime writes it into the one request that it is for, and this code cannot read it.
 //!
-//! Shows a readable secret, a parameter, JSON in and out, an outbound request, and errors that say what to mend.
+//! Shows a bound secret, a parameter, JSON in and out, an outbound request, and errors that say what to mend.
 //!
 //! Token: `webtask token create --keys keys.toml --url https://example.com/charge.wasm --sha256 …
-//! --secret-env api-key=STRIPE_KEY --allow 'POST https://api.stripe.com/v1/charges'`, and for another
-//! provider `--param api=https://payments.example.com`.
+//! --secret-env api-key=STRIPE_KEY --bind 'api-key=POST https://api.stripe.com/v1/charges authorization: Bearer {}'
+//! --allow 'POST https://api.stripe.com/v1/charges'`, and for another provider
+//! `--param api=https://payments.example.com`, with its URLs in the other two.
 //! Call: `curl -H "Authorization: Bearer $TOKEN" -d '{"amount":1999,"currency":"eur","card":"tok_visa"}' http://localhost:8080/run`
 
 use webtask::http::{Method, StatusCode, header};
-use webtask::{Error, Request, Response, params, secrets};
+use webtask::{Error, Request, Response, params};
 
 /// What the web page sends. The amount is in the currency's smallest unit, such as cents.
 #[derive(serde::Deserialize)]
@@ -27,7 +29,7 @@ struct Charge {
     status: String,
 }
 
-#[webtask::main]
+#[webtask::main(secrets("api-key"))]
 async fn main(request: Request) -> Result<Response, Error> {
     if request.method() != Method::POST {
         return Err(Error::method_not_allowed("POST an order"));
@@ -37,13 +39,11 @@ async fn main(request: Request) -> Result<Response, Error> {
     check(&order)?;
 
     let api = params::get("api").unwrap_or_else(|| "https://api.stripe.com".to_owned());
-    let key = secrets::get("api-key")?;
     let form = format!(
         "amount={}&currency={}&source={}",
         order.amount, order.currency, order.card
     );
     let request = webtask::http::Request::post(format!("{api}/v1/charges"))
-        .header(header::AUTHORIZATION, format!("Bearer {key}"))
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(form.into())?;
     let response = webtask::send(request).await.map_err(|cause| {

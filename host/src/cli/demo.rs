@@ -134,12 +134,16 @@ impl Place {
 
     fn charge(&self, key: &str) -> Result<Trial, Failure> {
         let charges = format!("{}/v1/charges", self.payments);
+        let slot = format!("POST {charges} authorization: Bearer {{}}");
         let token = self.mint("charge", |claims| {
             claims.secrets.insert(
                 "api-key".into(),
                 SecretClaim {
                     value: Secret::new(key.into()),
-                    slots: Vec::new(),
+                    slots: vec![
+                        slot.parse()
+                            .map_err(|error| Failure::refused(format!("{slot}: {error}")))?,
+                    ],
                 },
             );
             claims.params.insert("api".into(), self.payments.clone());
@@ -147,19 +151,21 @@ impl Place {
             Ok(())
         })?;
         let flags = format!(
-            " \\\n      --secret api-key={key} --param api={} --allow 'POST {charges}'",
+            " \\\n      --secret api-key={key} --bind 'api-key={slot}' \\\n      --param api={} --allow 'POST {charges}'",
             self.payments
         );
         Ok(Trial {
             title: "charge",
-            may: format!("read its secret api-key, and POST to {charges}"),
+            may: format!(
+                "POST to {charges}, with api-key, which the runtime sends and the code cannot read"
+            ),
             made: self.made("charge", &flags),
             curl: format!(
                 "curl -H 'webtask-token: {token}' '{}/run' -d '{{\"amount\":1999,\"currency\":\"eur\",\"card\":\"tok_visa\"}}'",
                 self.runtime
             ),
             token,
-            expect: "a charge; the caller never had the key, and the token does not show it",
+            expect: "a charge; neither the caller nor the code ever had the key",
         })
     }
 

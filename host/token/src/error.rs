@@ -136,7 +136,7 @@ pub enum ParseError {
     Duration,
     /// Not a format of a slot.
     #[error(
-        "a format has exactly one {{}} where the value goes, `Bearer {{}}`, or is `basic:USER`"
+        "a format has exactly one {{}} where the value goes, `Bearer {{}}`, or is `basic:USER`, or `hmac-sha256:` and one {{}} for the body's HMAC"
     )]
     Format,
     /// Not a header that a slot may set.

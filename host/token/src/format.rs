@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{ParseError, Secret};
@@ -17,28 +19,47 @@ pub enum Format {
         /// The user, maybe empty; visible ASCII or spaces, without `:`.
         user: String,
     },
+    /// `hmac-sha256:TEMPLATE`: the template with HMAC-SHA256 of the request's body (RFC 2104), in lower-case
+    /// hexadecimal digits, in the place of its one `{}`. The value is the key, and is not sent.
+    HmacSha256 {
+        /// As for [`Format::Template`]: `sha256={}`.
+        template: String,
+    },
     /// Visible ASCII or spaces with exactly one `{}`, where the value goes: `Bearer {}`.
     Template(String),
 }
 
 impl Format {
-    /// The header's value. It holds the secret, so it is one.
-    pub fn render(&self, value: &Secret) -> Secret {
+    /// The header's value for a request with `body`, which counts only if [`signs_body`](Self::signs_body).
+    /// It may hold the secret, so it is one.
+    pub fn render(&self, value: &Secret, body: &[u8]) -> Secret {
         Secret::new(match self {
             Self::Basic { user } => {
                 let pair = Zeroizing::new(format!("{user}:{}", value.expose()));
                 let encoded = Zeroizing::new(BASE64.encode(pair.as_bytes()));
                 format!("Basic {}", *encoded)
             }
+            Self::HmacSha256 { template } => {
+                let mut mac = Hmac::<Sha256>::new_from_slice(value.expose().as_bytes())
+                    .expect("HMAC takes a key of any length");
+                mac.update(body);
+                let mac = HEXLOWER.encode(&mac.finalize().into_bytes());
+                template.replacen("{}", &mac, 1)
+            }
             Self::Template(template) => template.replacen("{}", value.expose(), 1),
         })
+    }
+
+    /// True if the header depends on the request's body, which must then be whole before the head is sent.
+    pub fn signs_body(&self) -> bool {
+        matches!(self, Self::HmacSha256 { .. })
     }
 
     /// True if the rendered value is a field value (RFC 9110 section 5.5) that no server trims or splits.
     pub(crate) fn accepts(&self, value: &Secret) -> bool {
         let value = value.expose();
         let fits = match self {
-            Self::Basic { .. } => !value.chars().any(char::is_control),
+            Self::Basic { .. } | Self::HmacSha256 { .. } => !value.chars().any(char::is_control),
             Self::Template(_) => is_field_value(value),
         };
         fits && !value.is_empty()
@@ -50,10 +71,10 @@ impl Format {
             Self::Basic { user } => {
                 is_field_value(user) && !user.contains(':') && !user.contains("{}")
             }
+            Self::HmacSha256 { template } => is_template(template),
+            // The names of formats, those to come too: a text has one meaning in every version.
             Self::Template(text) => {
-                is_field_value(text)
-                    && text.matches("{}").count() == 1
-                    && !text.starts_with("basic:")
+                is_template(text) && !text.starts_with("basic:") && !text.starts_with("hmac-")
             }
         }
     }
@@ -63,11 +84,14 @@ impl FromStr for Format {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let format = match text.strip_prefix("basic:") {
-            Some(user) => Self::Basic {
-                user: user.to_owned(),
-            },
-            None => Self::Template(text.to_owned()),
+        let format = if let Some(user) = text.strip_prefix("basic:") {
+            let user = user.to_owned();
+            Self::Basic { user }
+        } else if let Some(template) = text.strip_prefix("hmac-sha256:") {
+            let template = template.to_owned();
+            Self::HmacSha256 { template }
+        } else {
+            Self::Template(text.to_owned())
         };
         if format.is_valid() {
             Ok(format)
@@ -81,9 +105,14 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Basic { user } => write!(f, "basic:{user}"),
+            Self::HmacSha256 { template } => write!(f, "hmac-sha256:{template}"),
             Self::Template(text) => f.write_str(text),
         }
     }
+}
+
+fn is_template(text: &str) -> bool {
+    is_field_value(text) && text.matches("{}").count() == 1
 }
 
 fn is_field_value(text: &str) -> bool {
@@ -102,7 +131,7 @@ mod tests {
             "Bearer {}"
                 .parse::<Format>()
                 .unwrap()
-                .render(&secret)
+                .render(&secret, b"")
                 .expose(),
             "Bearer a{}b"
         );
@@ -110,7 +139,7 @@ mod tests {
         let basic: Format = "basic:Aladdin".parse().unwrap();
         assert_eq!(
             basic
-                .render(&Secret::new("open sesame".to_owned()))
+                .render(&Secret::new("open sesame".to_owned()), b"")
                 .expose(),
             "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
         );
@@ -123,6 +152,46 @@ mod tests {
         assert!(
             basic.accepts(&Secret::new("ä".to_owned()))
                 && !basic.accepts(&Secret::new("a\nb".to_owned()))
+        );
+    }
+
+    #[test]
+    fn bodies_are_signed() {
+        let format: Format = "hmac-sha256:sha256={}".parse().unwrap();
+        assert_eq!(format.to_string(), "hmac-sha256:sha256={}");
+        assert!(format.signs_body() && !"Bearer {}".parse::<Format>().unwrap().signs_body());
+        // The example of GitHub's documentation on webhooks.
+        let key = Secret::new("It's a Secret to Everybody".to_owned());
+        assert_eq!(
+            format.render(&key, b"Hello, World!").expose(),
+            "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+        );
+        // RFC 4231 section 4.3.
+        let format: Format = "hmac-sha256:{}".parse().unwrap();
+        assert_eq!(
+            format
+                .render(
+                    &Secret::new("Jefe".to_owned()),
+                    b"what do ya want for nothing?"
+                )
+                .expose(),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        for text in [
+            "hmac-sha256:",
+            "hmac-sha256:sha256=",
+            "hmac-sha256:{}{}",
+            "hmac-sha256: {}",
+            "hmac-sha256",
+            "hmac-sha512:{}",
+            "hmac-{}",
+        ] {
+            assert_eq!(text.parse::<Format>(), Err(ParseError::Format), "{text}");
+        }
+        assert!(format.accepts(&Secret::new("ä \u{20ac}".to_owned())));
+        assert!(
+            !format.accepts(&Secret::new(String::new()))
+                && !format.accepts(&Secret::new("a\n".to_owned()))
         );
     }
 }

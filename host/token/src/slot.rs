@@ -121,6 +121,7 @@ mod tests {
             "GET http://127.0.0.1:8080/* x-api-key: {}",
             "PUT https://h/ authorization: basic:user",
             "PUT https://h/ authorization: basic:",
+            "POST https://h/ x-hub-signature-256: hmac-sha256:sha256={}",
         ] {
             assert_eq!(text.parse::<Slot>().unwrap().to_string(), text);
         }

@@ -249,7 +249,7 @@ fn nothing_shows_a_secret() {
         format!(
             "{:?} {:?}",
             secret.slots,
-            secret.slots[0].format.render(&secret.value)
+            secret.slots[0].format.render(&secret.value, b"")
         ),
         format!("{keyring:?} {keyring:#?}"),
         format!("{:?}", keyring.open(&token, NOW).unwrap()),

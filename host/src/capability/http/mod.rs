@@ -3,6 +3,8 @@
 mod body;
 mod call;
 mod reason;
+mod scan;
+mod slots;
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use wasmtime_wasi_http::{
     WasiHttpHooks,
 };
 
-use self::{call::Call, reason::Reason};
+use self::{call::Call, reason::Reason, slots::Slots};
 use super::{invocation::Invocation, log::GuestLog};
 use crate::{egress::Egress, meter::Spent, rights::Rights};
 
@@ -26,6 +28,8 @@ type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 /// The outbound calls of one invocation.
 pub(crate) struct Outbound {
     call: Call,
+    /// None for a token without bound secrets.
+    slots: Option<Arc<Slots>>,
     calls_left: u64,
     concurrent: Arc<Semaphore>,
 }
@@ -42,6 +46,7 @@ impl Outbound {
         Self {
             calls_left: limits.calls,
             concurrent: Arc::new(Semaphore::new(limits.concurrent_calls)),
+            slots: Slots::of(&rights, &log),
             call: Call {
                 egress,
                 rights,
@@ -83,7 +88,7 @@ impl WasiHttpHooks for Outbound {
 
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _errors: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
@@ -91,11 +96,18 @@ impl WasiHttpHooks for Outbound {
         let admitted = self
             .admit()
             .and_then(|place| Ok((self.call.permit(&request)?, place)));
-        let call = self.call.clone();
+        let (call, slots) = (self.call.clone(), self.slots.clone());
         Box::new(async move {
             let (target, place) = admitted?;
-            call.exchange(&target, request, options.unwrap_or_default(), place)
-                .await
+            let mut watch = None;
+            if let Some(slots) = slots {
+                (request, watch) = slots.fill(&target, request).await?;
+            }
+            let options = options.unwrap_or_default();
+            let answered = call.exchange(&target, request, options, place).await;
+            let Some(watch) = watch else { return answered };
+            let (response, io) = answered.map_err(|error| watch.cause(error))?;
+            Ok((watch.over(response)?, io))
         })
     }
 }

@@ -2,7 +2,10 @@
 
 use wasmtime_wasi_http::Error;
 
-use crate::egress::{ConnectError, SendError};
+use crate::{
+    capability::log::GuestLog,
+    egress::{ConnectError, SendError},
+};
 
 /// Each stands in the author's log as `reason=name`, and in the table of README.md.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,8 +26,13 @@ pub(super) enum Reason {
     RequestUnfinished,
     ResponseTimeout,
     ResponseTooLarge,
+    SecretReturned,
+    SignedTooLarge,
+    SignedTrailers,
+    SlotHeader,
     Tls,
     TooManyCalls,
+    Unsearchable,
     Url,
 }
 
@@ -48,8 +56,13 @@ impl Reason {
             Self::RequestUnfinished => "request-unfinished",
             Self::ResponseTimeout => "response-timeout",
             Self::ResponseTooLarge => "response-too-large",
+            Self::SecretReturned => "secret-returned",
+            Self::SignedTooLarge => "signed-too-large",
+            Self::SignedTrailers => "signed-trailers",
+            Self::SlotHeader => "slot-header",
             Self::Tls => "tls",
             Self::TooManyCalls => "too-many-calls",
+            Self::Unsearchable => "unsearchable",
             Self::Url => "url",
         }
     }
@@ -64,7 +77,9 @@ impl Reason {
             Self::ConnectTimeout => Error::ConnectionTimeout,
             Self::ConnectionLost => Error::ConnectionTerminated,
             Self::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
-            Self::Method | Self::NoGrant => Error::HttpRequestDenied,
+            Self::Method | Self::NoGrant | Self::SignedTrailers | Self::SlotHeader => {
+                Error::HttpRequestDenied
+            }
             Self::NameTimeout => Error::DnsTimeout,
             Self::NameUnknown => Error::DnsError {
                 rcode: None,
@@ -73,9 +88,18 @@ impl Reason {
             Self::NotHttp | Self::RequestUnfinished => Error::HttpProtocolError,
             Self::PrivateAddress => Error::DestinationIpProhibited,
             Self::ResponseTimeout => Error::ConnectionReadTimeout,
+            Self::SecretReturned => Error::HttpResponseIncomplete,
+            Self::SignedTooLarge => Error::HttpRequestBodySize(None),
             Self::Tls => Error::TlsProtocolError,
+            Self::Unsearchable => Error::HttpResponseContentCoding(None),
             Self::Url => Error::HttpRequestUriInvalid,
         }
+    }
+
+    /// Tells the author; the typed error that the guest sees.
+    pub(super) fn tell(self, log: &GuestLog, text: &str) -> Error {
+        log.denied(&format!("reason={}; {text}", self.name()));
+        self.error()
     }
 
     /// Why there was no answer.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use webtask_host::scan::SHORTEST;
 use webtask_token::{Carrier, Claims, DEFAULT_TENANT, Keyring, Minted};
 
 use super::flags::{self, time};
@@ -173,13 +174,6 @@ impl Create {
                 eprintln!("warning: no runtime will run {}: {reason}", path.display());
             }
         }
-        if claims
-            .secrets
-            .values()
-            .any(|secret| !secret.slots.is_empty())
-        {
-            eprintln!("warning: runtimes of this version refuse tokens with bound secrets");
-        }
         if self.secrets.on_command_line() {
             eprintln!(
                 "hint: --secret leaves the value in the shell's history; --secret-file and --secret-env do not"
@@ -191,6 +185,11 @@ impl Create {
             );
         }
         for (name, secret) in &claims.secrets {
+            if !secret.slots.is_empty() && secret.value.expose().len() < SHORTEST {
+                eprintln!(
+                    "warning: {name} is so short that responses are not searched for it, and an origin that sends it back tells the code; {SHORTEST} bytes are the least that is searched"
+                );
+            }
             for slot in &secret.slots {
                 let (origin, path) = (&slot.origin, slot.path.trim_end_matches('*'));
                 let scheme = origin.scheme().as_str();

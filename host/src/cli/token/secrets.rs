@@ -22,7 +22,8 @@ pub(super) struct SecretFlags {
     #[arg(long = "secret-env", value_name = "NAME[=VAR]")]
     secret_envs: Vec<Raw>,
     /// Bind a secret: the code cannot read it, the runtime writes it into this header of this request;
-    /// the format has {} for the value, or is basic:USER
+    /// the format has {} for the value, or is basic:USER, or is hmac-sha256: and a text with {} for the
+    /// HMAC-SHA256 of the body with the value as its key, as in hmac-sha256:sha256={}
     #[arg(long = "bind", value_name = "NAME=METHOD URL HEADER: FORMAT")]
     binds: Vec<Raw>,
 }

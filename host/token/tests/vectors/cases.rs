@@ -83,6 +83,12 @@ fn slot(origin: &str, path: &str, header: &str) -> Item {
     texts(&["POST", origin, path, header, "Bearer {}"])
 }
 
+/// The same vector, and headers: secret, number of the slot, body, what the header says.
+fn with_headers((name, mut vector): (String, Value), headers: Value) -> (String, Value) {
+    vector["expect"]["headers"] = headers;
+    (name, vector)
+}
+
 fn accepted() -> Vec<(String, Value)> {
     let accept = |name: &str, about: &str, now: u64, claims: Entries, mut expect: Value| {
         let link = link(&claims);
@@ -211,6 +217,71 @@ fn accepted() -> Vec<(String, Value)> {
                     "basic_auth": { "value": "pässword", "slots": ["GET https://api.stripe.com/* authorization: basic:user"] },
                 },
             }),
+        ),
+        with_headers(
+            accept(
+                "slot-formats",
+                "each format; the header that it makes for a body",
+                NOW,
+                edited(|c| {
+                    let to =
+                        |header, format| texts(&["POST", "https://h.test", "/*", header, format]);
+                    let basic = text("open sesame");
+                    let hook = text("It's a Secret to Everybody");
+                    let key = text("ke\u{df}");
+                    c.push((
+                        "secrets",
+                        Map(vec![
+                            ("key", Array(vec![key, to("x-key", "hmac-sha256:{}")])),
+                            (
+                                "user",
+                                Array(vec![basic, to("a", "basic:Aladdin"), to("b", "basic:")]),
+                            ),
+                            (
+                                "webhook",
+                                Array(vec![
+                                    hook,
+                                    to("x-hub-signature-256", "hmac-sha256:sha256={}"),
+                                    to("x-key-and-mac", "hmac {}; hmac-sha256:"),
+                                ]),
+                            ),
+                        ]),
+                    ));
+                }),
+                json!({ "secrets": {
+                "key": { "value": "ke\u{df}", "slots": ["POST https://h.test/* x-key: hmac-sha256:{}"] },
+                "user": { "value": "open sesame", "slots": [
+                    "POST https://h.test/* a: basic:Aladdin", "POST https://h.test/* b: basic:",
+                ] },
+                "webhook": { "value": "It's a Secret to Everybody", "slots": [
+                    "POST https://h.test/* x-hub-signature-256: hmac-sha256:sha256={}",
+                    "POST https://h.test/* x-key-and-mac: hmac {}; hmac-sha256:",
+                ] },
+            } }),
+            ),
+            json!([
+                // openssl dgst -sha256 -hmac; RFC 7617 section 2; the example of GitHub's documentation on webhooks
+                [
+                    "key",
+                    0,
+                    "",
+                    "848e1d803b3ef8c8a81ef9fc4444e201ee768753deed49fc285f36d9ad7e65e0"
+                ],
+                ["user", 0, "", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="],
+                ["user", 1, "ignored", "Basic Om9wZW4gc2VzYW1l"],
+                [
+                    "webhook",
+                    0,
+                    "Hello, World!",
+                    "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+                ],
+                [
+                    "webhook",
+                    1,
+                    "Hello, World!",
+                    "hmac It's a Secret to Everybody; hmac-sha256:"
+                ],
+            ]),
         ),
         accept(
             "large-numbers",
@@ -784,6 +855,30 @@ fn claims() -> Vec<Case> {
             "slot-format",
             "a format has one place for the value",
             bound("v", texts(&["GET", "https://h.test", "/", "a", "{}{}"])),
+        ),
+        malformed(
+            "slot-format-hmac",
+            "an HMAC stands in a template with one place for it",
+            bound(
+                "v",
+                texts(&["POST", "https://h.test", "/", "a", "hmac-sha256:sha256="]),
+            ),
+        ),
+        malformed(
+            "slot-format-hmac-other",
+            "no text that begins like a format to come is a template",
+            bound(
+                "v",
+                texts(&["POST", "https://h.test", "/", "a", "hmac-sha512:{}"]),
+            ),
+        ),
+        malformed(
+            "slot-value-hmac-newline",
+            "a key ends without the line break of the file that it was in",
+            bound(
+                "v\n",
+                texts(&["POST", "https://h.test", "/", "a", "hmac-sha256:{}"]),
+            ),
         ),
         malformed(
             "slot-items",

@@ -93,6 +93,16 @@ fn found(opened: &Opened, expect: &Value) -> Value {
             found["rights"]["nbf"] = json!(nbf);
         }
     }
+    if let Some(rows) = expect.get("headers").and_then(Value::as_array) {
+        let header = |row: &Value| {
+            let secret = &opened.claims.secrets[row[0].as_str().unwrap()];
+            let slot = &secret.slots[usize::try_from(row[1].as_u64().unwrap()).unwrap()];
+            let body = row[2].as_str().unwrap();
+            let said = slot.format.render(&secret.value, body.as_bytes());
+            json!([row[0], row[1], row[2], said.expose()])
+        };
+        found["headers"] = rows.iter().map(header).collect();
+    }
     for key in ["requests", "outbound"] {
         let Some(asked) = expect.get(key) else {
             continue;
