@@ -209,12 +209,26 @@ async fn bytes_of_all_calls_together_are_bounded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_the_origin_closed_is_replaced() {
     let host = loopback().await;
-    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-    let origin = Raw::start(answer, Then::Close).await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let origin = Raw::serve(move |mut stream| {
+        let tell = tell.clone();
+        async move {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).await.expect("an answer is taken");
+            stream.shutdown().await.expect("a socket");
+            // The host has noticed when it closes its own side.
+            let _ = stream.read(&mut head).await;
+            let _ = tell.send(());
+        }
+    })
+    .await;
     let token = host.token_with_grants(guests::CALLS, &[&format!("* {}", origin.url)]);
     for _ in 0..10 {
         let reply = host.get(&token, &format!("/?n=1&url={}", origin.url)).await;
         assert_eq!(reply.text(), "200 2");
+        told.recv().await.expect("the connection ends");
     }
 }
 
