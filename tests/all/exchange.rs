@@ -12,7 +12,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
-use webtask_tests::{Authority, Dns, Origin, Reply, TestHost, guests, wait_for_line};
+use webtask_tests::{Authority, Dns, Origin, Reply, TestHost, claims_for, guests, wait_for_line};
+use webtask_token::{Secret, SecretClaim};
 
 /// How a body ends that is larger than allowed: wasi-http has no code for failures in the middle of one.
 const CUT: &str = "502: HTTP response body size exceeds limit";
@@ -498,5 +499,54 @@ async fn every_reason_is_listed_and_has_a_case() {
         call(&host, guests::CALLS, "n=1", &origin.url).await,
     )
     .await;
+
+    let keeper = Origin::start(|seen| {
+        let coding = if seen.path == "/slot/gzip" {
+            "gzip"
+        } else {
+            "identity"
+        };
+        let response = Response::builder().header("content-encoding", coding);
+        response
+            .body("the key is 1DIGVEt5WgqX2".into())
+            .expect("a response")
+    })
+    .await;
+    let mut claims = claims_for(guests::OUTBOUND);
+    claims.out = vec![format!("* {}", keeper.url("/*")).parse().expect("a grant")];
+    let slots = [
+        ("/slot/*", "authorization: Bearer {}"),
+        ("/signed", "x-sign: hmac-sha256:{}"),
+    ];
+    let slot = |(path, header)| format!("POST {} {header}", keeper.url(path)).parse();
+    let key = SecretClaim {
+        value: Secret::new("1DIGVEt5WgqX2".to_owned()),
+        slots: slots.map(|of| slot(of).expect("a slot")).to_vec(),
+    };
+    claims.secrets.insert("key".to_owned(), key);
+    let path = format!("/run?method=POST&url={}", keeper.url("/slot/back"));
+    let request = Request::post(path)
+        .header("webtask-token", host.seal(&claims))
+        .header("x-send-authorization", "mine");
+    let reply = host
+        .send(request.body(Full::<Bytes>::default()).expect("a request"))
+        .await;
+    saw("slot-header", reply).await;
+    for (reason, guest, how, path) in [
+        ("secret-returned", guests::CALLS, "n=1", "/slot/back"),
+        ("unsearchable", guests::CALLS, "n=1", "/slot/gzip"),
+        (
+            "signed-too-large",
+            guests::CALLS,
+            "n=1&up=2000000",
+            "/signed",
+        ),
+        ("signed-trailers", guests::HASTY, "trailers=1", "/signed"),
+    ] {
+        let code = claims_for(guest);
+        (claims.url, claims.sha256) = (code.url, code.sha256);
+        let path = format!("/?{how}&url={}", keeper.url(path));
+        saw(reason, host.get(&host.seal(&claims), &path).await).await;
+    }
     assert_eq!(seen, in_code);
 }

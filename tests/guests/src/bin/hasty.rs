@@ -1,7 +1,7 @@
-//! Calls `url=`, which comes last, and waits `?connect=`, `&first=` and `&between=` milliseconds at most; says what came of it.
+//! Calls `url=`, which comes last, and waits `?connect=`, `&first=` and `&between=` milliseconds at most; says what came of it. With `&trailers=1` the request has some.
 use webtask_test_guests::{
-    Fields, IncomingRequest, Method, OutgoingRequest, RequestOptions, ResponseOutparam, Scheme,
-    answer, number, raw, wasi,
+    Fields, IncomingRequest, Method, OutgoingBody, OutgoingRequest, RequestOptions,
+    ResponseOutparam, Scheme, answer, number, raw, wasi,
 };
 
 raw!(handle);
@@ -26,7 +26,17 @@ fn call(request: &IncomingRequest) -> Result<String, String> {
     let _ = send.set_authority(Some(authority));
     let _ = send.set_path_with_query(Some(path));
     let code = |code| format!("{code:?}");
+    let trailers = number(request, "trailers", 0) > 0;
+    let body = trailers.then(|| {
+        let _ = send.set_method(&Method::Post);
+        send.body().expect("the first time")
+    });
     let coming = wasi::http::outgoing_handler::handle(send, Some(options)).map_err(code)?;
+    if let Some(body) = body {
+        let fields = Fields::new();
+        let _ = fields.append("x-last", b"1");
+        let _ = OutgoingBody::finish(body, Some(fields));
+    }
     coming.subscribe().block();
     let response = coming
         .get()
