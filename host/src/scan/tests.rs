@@ -142,7 +142,7 @@ fn percent_encoding_is_undone_whatever_it_leaves() {
             |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte),
             |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte),
             |byte: u8| byte.is_ascii_alphanumeric() || b"$&+=:@-_.~".contains(&byte),
-            |byte: u8| byte % 3 == 0,
+            |byte: u8| byte.is_multiple_of(3),
         ] {
             for form in [
                 encoded(text.as_bytes(), keep),

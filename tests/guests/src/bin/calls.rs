@@ -40,16 +40,20 @@ async fn call(url: String, upload: Body, whole: bool) -> String {
         Ok(answer) => answer,
         Err(error) => return error.code().to_owned(),
     };
-    let (head, mut body) = answer.into_parts();
-    let mut read = 0;
-    while whole {
-        match body.chunk().await {
-            Ok(Some(chunk)) => read += chunk.len(),
-            Ok(None) => break,
-            Err(error) => return code_of(&error),
-        }
+    let (head, body) = answer.into_parts();
+    let read = if whole { drain(body).await } else { Ok(0) };
+    match read {
+        Ok(read) => format!("{} {read}", head.status.as_u16()),
+        Err(error) => code_of(&error),
     }
-    format!("{} {read}", head.status.as_u16())
+}
+
+async fn drain(mut body: Body) -> Result<usize, Error> {
+    let mut read = 0;
+    while let Some(chunk) = body.chunk().await? {
+        read += chunk.len();
+    }
+    Ok(read)
 }
 
 fn code_of(error: &Error) -> String {
