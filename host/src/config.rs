@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use webtask_token::Keyring;
 
-use crate::{CodePrefix, Limits, Revocations};
+use crate::{CodePrefix, Limits, Revocations, audit::Policy};
 
 /// What a [`Host`](crate::Host) is made of.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Config {
     pub dns: Vec<SocketAddr>,
     /// PEM files of roots that outbound TLS trusts beside the machine's.
     pub ca: Vec<PathBuf>,
+    /// The ceiling for all tokens and components; without one tokens alone say what is allowed.
+    pub policy: Option<Policy>,
 }
 
 /// The operator's file, TOML. Every key is optional; an unknown one is an error.
@@ -36,6 +38,7 @@ pub struct Config {
 /// allow-private = ["10.1.2.3/32"]
 /// dns = ["10.0.0.53:53"]
 /// ca = ["internal-ca.pem"]
+/// policy = "platform.wit"
 ///
 /// [limits]
 /// wall = "5s"
@@ -59,6 +62,8 @@ pub struct ConfigFile {
     pub dns: Vec<String>,
     /// PEM files of roots that outbound TLS trusts beside the machine's.
     pub ca: Vec<PathBuf>,
+    /// The file of the policy, WIT.
+    pub policy: Option<PathBuf>,
     /// The numbers in force.
     pub limits: Limits,
 }

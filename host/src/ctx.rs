@@ -43,6 +43,9 @@ impl Ctx {
     ) -> Self {
         let limits = &rights.limits;
         let log = GuestLog::new(invocation.clone(), rights.clone());
+        for name in &rights.withheld {
+            log.denied(&format!("secret {name}: {}", rights.mend_secret(name)));
+        }
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
         let mut table = ResourceTable::new();

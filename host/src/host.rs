@@ -16,6 +16,7 @@ use webtask_token::Keyring;
 
 use crate::{
     Config, Error, Limits, api,
+    audit::Policy,
     body::{HostBody, RequestBody, ResponseBody},
     capability::invocation::Invocation,
     carrier, cors,
@@ -38,7 +39,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("webtask-request-id");
 /// The webtask runtime: opens tokens, loads the code they name and runs it with only their rights.
 pub struct Host {
     gate: Gate,
+    /// The platform's own, lowered by its policy.
     limits: Limits,
+    policy: Option<Arc<Policy>>,
     egress: Arc<Egress>,
     loader: Loader,
     places: Arc<Semaphore>,
@@ -92,15 +95,28 @@ impl Host {
             private,
             dns,
             ca,
+            policy,
         } = config;
+        let policy = policy.map(Arc::new);
+        let limits = match &policy {
+            Some(policy) => limits.lowered(policy.limits()),
+            None => limits,
+        };
         let runtime = Runtime::new(&limits).map_err(StartError::Engine)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
-            loader: Loader::new(runtime, egress.clone(), code, limits.clone()),
+            loader: Loader::new(
+                runtime,
+                egress.clone(),
+                code,
+                limits.clone(),
+                policy.clone(),
+            ),
             places: Arc::new(Semaphore::new(limits.invocations as usize)),
             ids: Ids::new()?,
             gate: Gate::new(keyring, revocations),
             limits,
+            policy,
             egress,
         })
     }
@@ -184,7 +200,7 @@ impl Host {
         let opened = self.gate.open(&token)?;
         record.of(&opened);
         self.gate.unrevoked(&opened)?;
-        let rights = Arc::new(Rights::of(opened, &self.limits)?);
+        let rights = Arc::new(Rights::of(opened, &self.limits, self.policy.as_ref())?);
         record.rights = Some(rights.clone());
         self.gate.admit(&rights, carrier, &request)?;
         let limit = rights.limits.request_bytes;

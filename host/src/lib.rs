@@ -18,6 +18,7 @@
 //! The command `webtask` is a thin shell round this library.
 
 mod api;
+pub mod audit;
 mod body;
 mod capability;
 mod carrier;
@@ -57,4 +58,4 @@ pub use limits::Limits;
 pub use loader::{CodePrefix, CodePrefixError, LoadError, not_a_component};
 pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::serve;
-pub use text::chain;
+pub use text::{chain, utc};

@@ -91,7 +91,7 @@ mod tests {
         let keyring = Keyring::generate(None);
         let token = keyring.seal(&claims).unwrap();
         let opened = keyring.open(&token, 1_000).unwrap();
-        Rights::of(opened, &Limits::default()).unwrap()
+        Rights::of(opened, &Limits::default(), None).unwrap()
     }
 
     fn masked(secrets: &[(&str, &str)], text: &str) -> String {

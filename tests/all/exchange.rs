@@ -12,7 +12,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
-use webtask_tests::{Authority, Dns, Origin, Reply, TestHost, claims_for, guests, wait_for_line};
+use webtask_tests::{
+    Authority, Dns, Origin, Reply, TestHost, claims_for, guests, policy_with, wait_for_line,
+};
 use webtask_token::{Secret, SecretClaim};
 
 /// How a body ends that is larger than allowed: wasi-http has no code for failures in the middle of one.
@@ -401,6 +403,9 @@ async fn every_reason_is_listed_and_has_a_case() {
         call(&host, guests::OUTBOUND, "method=TRACE", &url).await,
     )
     .await;
+    let closed = policy_with("import wasi:http/outgoing-handler@0.2.12;");
+    let ruled = TestHost::builder().policy(&closed).start().await;
+    saw("policy", call(&ruled, guests::CALLS, "n=1", &url).await).await;
     let token = host.token_with_grants(guests::OUTBOUND, &[&format!("* {url}")]);
     saw(
         "url",

@@ -1,5 +1,6 @@
 //! The runtime as its users meet it: real sockets, real components, real processes.
 
+mod audit;
 mod bound;
 mod caveats;
 mod egress;
@@ -12,6 +13,7 @@ mod limits;
 mod load;
 mod modules;
 mod outbound;
+mod policy;
 mod secrets;
 mod streaming;
 mod tokens;

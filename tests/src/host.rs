@@ -12,7 +12,11 @@ use http::Request;
 use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use webtask_host::{CodePrefix, Config, Host, Limits, Revocations, serve};
+use webtask_host::{
+    CodePrefix, Config, Host, Limits, Revocations,
+    audit::{Interface, Policy, Standing},
+    serve,
+};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
 use crate::{BUILT, Dns, Reply, client};
@@ -34,6 +38,7 @@ pub struct Builder {
     private: Vec<&'static str>,
     dns: Vec<SocketAddr>,
     ca: Vec<PathBuf>,
+    policy: Option<Policy>,
 }
 
 impl Builder {
@@ -79,6 +84,13 @@ impl Builder {
         self
     }
 
+    /// Sets the ceiling of the platform.
+    #[must_use]
+    pub fn policy(mut self, wit: &str) -> Self {
+        self.policy = Some(Policy::parse("policy.wit", wit).expect("a valid policy"));
+        self
+    }
+
     /// Starts the host.
     pub async fn start(self) -> TestHost {
         crate::logs::capture();
@@ -97,6 +109,7 @@ impl Builder {
             private,
             dns: self.dns,
             ca: self.ca,
+            policy: self.policy,
         };
         let host = Arc::new(Host::new(config).expect("a host starts"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -131,6 +144,7 @@ impl TestHost {
             private: Vec::new(),
             dns: Vec::new(),
             ca: Vec::new(),
+            policy: None,
         }
     }
 
@@ -221,4 +235,14 @@ pub fn now() -> u64 {
         .duration_since(UNIX_EPOCH)
         .expect("after 1970")
         .as_secs()
+}
+
+/// A policy under which every component of this repository loads: what is always there, and `more`, which
+/// is WIT in its world.
+pub fn policy_with(more: &str) -> String {
+    let always = Interface::all().filter(|(_, power)| power.standing() == Standing::Always);
+    let imports: String = always
+        .map(|(interface, _)| format!("  import {interface};\n"))
+        .collect();
+    format!("package test:platform;\nworld policy {{\n{imports}{more}\n}}\n")
 }

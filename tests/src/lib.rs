@@ -9,7 +9,7 @@ mod tls;
 
 pub use client::{Reply, exchange, get, get_path};
 pub use dns::Dns;
-pub use host::{Builder, TestHost, claims_for, now};
+pub use host::{Builder, TestHost, claims_for, now, policy_with};
 pub use logs::{lines_of, wait_for_line};
 pub use origin::{Origin, Seen};
 pub use tls::Authority;

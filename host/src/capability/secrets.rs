@@ -36,7 +36,8 @@ impl secrets::Host for Secrets<'_> {
             None => {
                 let shown = crate::text::printable(&name, 64);
                 self.log.denied(&format!(
-                    "no secret {shown:?} in the token; grant it with --secret {shown}=VALUE"
+                    "no secret {shown:?}: {}",
+                    self.rights.mend_secret(&shown)
                 ));
                 Err(Error::NotGranted)
             }

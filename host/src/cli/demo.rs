@@ -110,6 +110,7 @@ impl DemoCommand {
                 private: vec![origin.ip().into()],
                 dns: Vec::new(),
                 ca: Vec::new(),
+                policy: None,
             };
             run::run(listener, config, None, |_| print(text)).await
         })

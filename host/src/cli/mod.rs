@@ -1,5 +1,6 @@
 //! The command line: one file a command. Data goes to stdout, everything else to stderr.
 
+pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
@@ -98,6 +99,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Audit(audit::AuditCommand),
     Demo(demo::DemoCommand),
     Invoke(invoke::InvokeCommand),
     Keys(keys::KeysCommand),
@@ -109,6 +111,7 @@ impl Cli {
     /// Runs the command.
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
+            Command::Audit(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Invoke(command) => command.run(),
             Command::Keys(command) => command.run(),

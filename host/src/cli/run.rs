@@ -38,6 +38,13 @@ pub(super) async fn run(
     for range in &config.private {
         tracing::warn!(%range, "addresses beyond the public internet are open to webtasks whose grants name them");
     }
+    if let Some(policy) = &config.policy {
+        tracing::info!(
+            policy = policy.name(),
+            "the platform's policy is in force: {}",
+            policy.summary()
+        );
+    }
     let failed =
         |error: &dyn std::error::Error| Failure::usage(format!("cannot start: {}", chain(error)));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, chain};
+use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, audit::Policy, chain};
 
 use super::{
     Failure, block_on,
@@ -25,6 +25,7 @@ use super::{
 #[command(after_help = "Examples:
   webtask serve --keys keys.toml --allow-code ./target/wasm32-wasip2/release
   webtask serve --keys keys.toml --allow-code https://code.example.com/webtasks/
+  webtask serve --keys keys.toml --policy platform.wit
   webtask serve --config webtask.toml
 
 Set WEBTASK_LOG to debug, warn or off to see more or less on stderr.")]
@@ -54,6 +55,10 @@ pub(crate) struct ServeCommand {
     /// A PEM file of certificate authorities to trust beside the machine's; may be repeated
     #[arg(long, value_name = "FILE")]
     ca: Vec<PathBuf>,
+    /// The ceiling of the platform, a world of WIT such as `webtask audit` prints: what is outside of it is
+    /// refused, whatever a token says
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 }
 
 impl ServeCommand {
@@ -95,6 +100,11 @@ impl ServeCommand {
                 self.dns
             })?,
             ca: if self.ca.is_empty() { file.ca } else { self.ca },
+            policy: self
+                .policy
+                .or(file.policy)
+                .map(|path| read_policy(&path))
+                .transpose()?,
         };
         block_on(async {
             let listener = bind(&listen).await?;
@@ -137,6 +147,14 @@ fn read_config(path: &Path) -> Result<ConfigFile, Failure> {
             error.message().replace('\n', " ")
         ))
     })
+}
+
+/// A policy that is not understood is no policy: nothing is served without it.
+pub(super) fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read the policy {shown}: {error}")))?;
+    Policy::parse(&shown, &text).map_err(|error| Failure::refused(error.to_string()))
 }
 
 fn code_prefixes(given: Vec<String>) -> Result<Vec<CodePrefix>, Failure> {

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use address::is_public;
 pub use client::{SendError, send};
 pub use connection::RequestBody;
 use hickory_resolver::net::NetError;

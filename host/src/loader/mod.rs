@@ -14,6 +14,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     Limits,
+    audit::{self, Policy},
     egress::Egress,
     runtime::{Runtime, Webtask},
     text::hex,
@@ -106,6 +107,7 @@ impl Loader {
         egress: Arc<Egress>,
         allowed: Vec<CodePrefix>,
         limits: Limits,
+        policy: Option<Arc<Policy>>,
     ) -> Self {
         let compiled = Cache::builder()
             .max_capacity(limits.cache_bytes)
@@ -121,6 +123,7 @@ impl Loader {
             egress,
             allowed,
             limits,
+            policy,
             compiling: Arc::new(Semaphore::new(COMPILERS)),
             fetching: Semaphore::new(fetches),
         };
@@ -193,6 +196,7 @@ struct Worker {
     egress: Arc<Egress>,
     allowed: Vec<CodePrefix>,
     limits: Limits,
+    policy: Option<Arc<Policy>>,
     compiling: Arc<Semaphore>,
     fetching: Semaphore,
 }
@@ -211,6 +215,13 @@ impl Worker {
         };
         if let Some(reason) = not_a_component(&bytes) {
             return Err(invalid(reason.to_owned()));
+        }
+        if let Some(policy) = &self.policy {
+            let imports = audit::imports(&bytes).map_err(|error| invalid(error.to_string()))?;
+            let outside = imports
+                .iter()
+                .find_map(|import| policy.refuses_import(import));
+            outside.map_or(Ok(()), |reason| Err(invalid(reason)))?;
         }
         let started = Instant::now();
         let size = bytes.len();

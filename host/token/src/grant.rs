@@ -40,6 +40,33 @@ impl Grant {
             && path::within(&self.path, &other.path)
     }
 
+    /// The grant that allows what both allow; `None` if that is nothing.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        let any = |grant: &Self| matches!(grant.methods.as_slice(), [only] if only == "*");
+        let methods = match (any(self), any(other)) {
+            (true, _) => other.methods.clone(),
+            (_, true) => self.methods.clone(),
+            _ => {
+                let both = |method: &&String| other.methods.contains(method);
+                self.methods.iter().filter(both).cloned().collect()
+            }
+        };
+        // Of two origins, and of two paths, that have something in common one lies within the other.
+        let origin = [(self, other), (other, self)]
+            .into_iter()
+            .find(|(a, b)| a.origin.within(&b.origin));
+        let path = [(self, other), (other, self)]
+            .into_iter()
+            .find(|(a, b)| path::within(&a.path, &b.path));
+        (!methods.is_empty()).then_some(())?;
+        Some(Self {
+            methods,
+            origin: origin?.0.origin.clone(),
+            path: path?.0.path.clone(),
+        })
+    }
+
     /// Checks what the types leave open.
     pub(crate) fn check(&self) -> Result<(), ParseError> {
         let any = matches!(self.methods.as_slice(), [only] if only == "*");
@@ -196,6 +223,39 @@ mod tests {
             ("GET http://127.0.0.1/", "GET http://127.0.0.1/*", true),
         ] {
             assert_eq!(within(narrow, wide), expected, "{narrow} in {wide}");
+        }
+    }
+
+    #[test]
+    fn an_intersection_allows_what_both_allow() {
+        for (a, b, both) in [
+            (
+                "GET,POST https://h/v1/*",
+                "POST,PUT https://h/*",
+                Some("POST https://h/v1/*"),
+            ),
+            ("* https://h/v1/a", "GET https://*.h.test/*", None),
+            (
+                "* https://a.h.test/*",
+                "GET https://*.h.test/v1*",
+                Some("GET https://a.h.test/v1*"),
+            ),
+            (
+                "* https://*.b.h.test/*",
+                "* https://*.h.test/*",
+                Some("* https://*.b.h.test/*"),
+            ),
+            ("GET https://h/", "POST https://h/", None),
+            ("GET https://h/a", "GET https://h/b", None),
+            ("GET https://h/a*", "GET https://h/b*", None),
+            ("GET https://h/a/*", "GET https://h/a", None),
+            ("GET https://h/", "GET http://h/", None),
+            ("GET https://h/", "GET https://h:8443/", None),
+        ] {
+            let (a, b) = (a.parse::<Grant>().unwrap(), b.parse::<Grant>().unwrap());
+            let shown = |grant: Option<Grant>| grant.map(|grant| grant.to_string());
+            assert_eq!(shown(a.intersection(&b)).as_deref(), both, "{a} and {b}");
+            assert_eq!(shown(b.intersection(&a)).as_deref(), both, "{b} and {a}");
         }
     }
 }

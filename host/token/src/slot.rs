@@ -31,6 +31,15 @@ impl Slot {
             && path::matches(&self.path, path)
     }
 
+    /// True if whatever this slot writes, `other` would write as well.
+    pub fn within(&self, other: &Self) -> bool {
+        self.method == other.method
+            && self.origin == other.origin
+            && path::within(&self.path, &other.path)
+            && self.header == other.header
+            && self.format == other.format
+    }
+
     /// True if some request would get one header from both slots.
     pub(crate) fn collides(&self, other: &Self) -> bool {
         self.method == other.method
@@ -176,6 +185,22 @@ mod tests {
             "upgrade",
         ] {
             assert!(!is_header(header), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_slot_lies_within_a_wider_one_of_the_same_header_and_format() {
+        let slot = |text: &str| text.parse::<Slot>().unwrap();
+        let wide = slot("GET https://h/v1/* a: x {}");
+        assert!(slot("GET https://h/v1/b a: x {}").within(&wide) && wide.within(&wide));
+        for other in [
+            "POST https://h/v1/b a: x {}",
+            "GET https://i/v1/b a: x {}",
+            "GET https://h/* a: x {}",
+            "GET https://h/v1/b b: x {}",
+            "GET https://h/v1/b a: {}",
+        ] {
+            assert!(!slot(other).within(&wide), "{other}");
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     capability::{invocation::Invocation, log::GuestLog},
     egress::{ConnectError, Egress, Key, Ranges, SendError, Target},
     meter::Spent,
-    rights::Rights,
+    rights::{Outside, Rights},
     text::{chain, printable},
 };
 
@@ -46,12 +46,27 @@ impl Call {
             return Err(self.refuse(Reason::Method, &text));
         }
         let (scheme, host, port) = (target.scheme, target.host(), target.port);
-        let rights = &self.rights.token;
-        if rights.allows_outbound(method, scheme, &host, port, path) {
+        let granted = self
+            .rights
+            .allows_outbound(method, scheme, &host, port, path);
+        let Err(outside) = granted else {
             return Ok(target);
-        }
+        };
         let url = format!("{}{}", target.origin(), printable(path, 256));
-        Err(self.refuse(Reason::NoGrant, &format!("outbound call refused: no grant for {method} {url}; grant it with --allow '{method} {url}'")))
+        let (reason, mend) = match outside {
+            Outside::Token => (
+                Reason::NoGrant,
+                format!("no grant for {method} {url}; grant it with --allow '{method} {url}'"),
+            ),
+            Outside::Policy(policy) => (
+                Reason::Policy,
+                format!(
+                    "outside of the platform's policy {}; its operator would add `allow: {method} {url}`",
+                    policy.name()
+                ),
+            ),
+        };
+        Err(self.refuse(reason, &format!("outbound call refused: {mend}")))
     }
 
     pub(super) async fn exchange(

@@ -22,6 +22,7 @@ pub(super) enum Reason {
     NameUnknown,
     NoGrant,
     NotHttp,
+    Policy,
     PrivateAddress,
     RequestUnfinished,
     ResponseTimeout,
@@ -52,6 +53,7 @@ impl Reason {
             Self::NameUnknown => "name-unknown",
             Self::NoGrant => "no-grant",
             Self::NotHttp => "not-http",
+            Self::Policy => "policy",
             Self::PrivateAddress => "private-address",
             Self::RequestUnfinished => "request-unfinished",
             Self::ResponseTimeout => "response-timeout",
@@ -77,9 +79,11 @@ impl Reason {
             Self::ConnectTimeout => Error::ConnectionTimeout,
             Self::ConnectionLost => Error::ConnectionTerminated,
             Self::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
-            Self::Method | Self::NoGrant | Self::SignedTrailers | Self::SlotHeader => {
-                Error::HttpRequestDenied
-            }
+            Self::Method
+            | Self::NoGrant
+            | Self::Policy
+            | Self::SignedTrailers
+            | Self::SlotHeader => Error::HttpRequestDenied,
             Self::NameTimeout => Error::DnsTimeout,
             Self::NameUnknown => Error::DnsError {
                 rcode: None,

@@ -9,6 +9,7 @@ use webtask_token::{Carrier, Claims, DEFAULT_TENANT, Keyring, Minted};
 
 use super::flags::{self, time};
 use super::issue::IssueFlags;
+use super::needs;
 use super::secrets::{Raw, SecretFlags};
 use super::source::{self, Source};
 use super::{hex, mint, now};
@@ -99,6 +100,9 @@ pub(super) struct Create {
     /// Let the token stand in a URL as well, for webhooks: URLs are logged by everybody on the way
     #[arg(long, value_name = "CARRIER", value_parser = ["path"])]
     via: Option<String>,
+    /// Make no token for code that needs more than it is granted, or that cannot be read to find out
+    #[arg(long, conflicts_with = "issue")]
+    strict: bool,
     #[command(flatten)]
     issue: IssueFlags,
     /// Print JSON: token, id, kid, expires
@@ -121,6 +125,9 @@ impl Create {
                 (code, self.claims(claims, &Source::none(), now)?)
             }
         };
+        if self.url.is_some() {
+            needs::check(&code, &claims, self.strict)?;
+        }
         let minted = match (&self.host, &self.issuer, &self.keys) {
             (Some(host), Some(issuer), _) => mint::mint(
                 host,
@@ -170,9 +177,6 @@ impl Create {
                 hex(digest),
                 path.display()
             );
-            if let Some(reason) = source::unfit(path) {
-                eprintln!("warning: no runtime will run {}: {reason}", path.display());
-            }
         }
         if self.secrets.on_command_line() {
             eprintln!(

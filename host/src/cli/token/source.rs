@@ -16,6 +16,8 @@ pub(super) struct Source {
     pub(super) sha256: Option<[u8; 32]>,
     /// The local file that the digest was computed of.
     pub(super) computed: Option<PathBuf>,
+    /// The local file, if it is one; it may be on another machine.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Source {
@@ -25,6 +27,7 @@ impl Source {
             url: String::new(),
             sha256: None,
             computed: None,
+            file: None,
         }
     }
 }
@@ -33,7 +36,7 @@ impl Source {
 pub(super) fn resolve(text: &str, sha256: Option<&str>, unpinned: bool) -> Result<Source, Failure> {
     let given = sha256.map(parse_digest).transpose()?;
     let (url, file) = locate(text)?;
-    let (sha256, computed) = match (given, file) {
+    let (sha256, computed) = match (given, file.clone()) {
         (None, _) if unpinned => (None, None),
         (None, Some(path)) => (Some(digest_or_hint(&path)?), Some(path)),
         (None, None) => {
@@ -58,6 +61,7 @@ pub(super) fn resolve(text: &str, sha256: Option<&str>, unpinned: bool) -> Resul
         url,
         sha256,
         computed,
+        file,
     })
 }
 
@@ -110,13 +114,6 @@ fn digest(path: &Path) -> std::io::Result<[u8; 32]> {
             len => hasher.update(buffer.get(..len).unwrap_or_default()),
         }
     }
-}
-
-/// Why the file is visibly no component, if it is not.
-pub(super) fn unfit(path: &Path) -> Option<&'static str> {
-    let mut head = [0; 8];
-    let read = std::io::Read::read(&mut File::open(path).ok()?, &mut head).ok()?;
-    webtask_host::not_a_component(head.get(..read)?)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
