@@ -185,7 +185,7 @@ fn a_scan_finds_what_a_naive_search_finds() {
                 2 => {
                     let kept = next(4) as u8 + 1;
                     let form = &forms[next(forms.len() as u64)];
-                    body.extend(encoded(form, |byte| byte % kept == 0));
+                    body.extend(encoded(form, |byte| byte.is_multiple_of(kept)));
                 }
                 _ => {
                     let form = &forms[next(forms.len() as u64)];

@@ -430,3 +430,27 @@ fn a_token_is_revoked_through_the_runtime() {
         );
     }
 }
+
+/// A value that responses are not searched for is worth a warning; one that only the code reads is not.
+#[test]
+fn a_short_bound_secret_is_warned_of() {
+    let (_dir, keys) = keyring();
+    let bind = "pin=POST https://api.example.com/v1 x-pin: {}";
+    for (pin, more, warned) in [
+        ("pin=12345", vec!["--bind", bind], true),
+        ("pin=123456", vec!["--bind", bind], false),
+        ("pin=12345", vec![], false),
+    ] {
+        let fixed = ["token", "create", "--keys", &keys, "--url"];
+        let code = ["https://code.example.com/a.wasm", "--unpinned"];
+        let line = [&fixed[..], &code, &["--secret", pin], &more].concat();
+        let stderr = run(&line).stderr;
+        let stderr = String::from_utf8_lossy(&stderr);
+        assert_eq!(
+            stderr.contains("warning: pin is so short"),
+            warned,
+            "{stderr}"
+        );
+        assert!(!stderr.contains("12345"), "{stderr}");
+    }
+}
