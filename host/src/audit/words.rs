@@ -190,7 +190,7 @@ fn amount(name: &str, limit: u64) -> String {
             (1, "B"),
         ],
     };
-    let fits = |(unit, _): &&(u64, &str)| *unit == 1 || limit > 0 && limit % unit == 0;
+    let fits = |(unit, _): &&(u64, &str)| *unit == 1 || limit > 0 && limit.is_multiple_of(*unit);
     units.iter().find(fits).map_or_else(
         || limit.to_string(),
         |(unit, name)| format!("{}{name}", limit / unit),

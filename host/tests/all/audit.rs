@@ -27,9 +27,8 @@ fn said(args: &[&str]) -> String {
 /// Any tool that reads WIT reads this, by itself.
 fn parses(wit: &str) -> Resolve {
     let mut resolve = Resolve::default();
-    if let Err(error) = resolve.push_source("world.wit", wit) {
-        panic!("{error:#}: {wit}");
-    }
+    let parsed = resolve.push_source("world.wit", wit);
+    assert!(parsed.is_ok(), "{parsed:?}: {wit}");
     assert_eq!(
         resolve
             .worlds
