@@ -138,6 +138,7 @@ async fn what_the_audit_says_is_refused_is_refused() {
         "wasi:keyvalue/store@0.2.0-draft",
         "wasi:http/outgoing-handler@0.1.0",
         "wasi:config/store@0.2.0",
+        "wasi:random/random@0.3.0",
         "other:runtime/secrets@0.1.0",
         "plain-name",
     ] {

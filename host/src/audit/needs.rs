@@ -89,12 +89,23 @@ impl Needs {
     /// Why this runtime would refuse to load it, each in words; empty if it would not.
     #[must_use]
     pub fn refusals(&self) -> Vec<String> {
-        let mut refusals: Vec<_> = self
-            .imports
-            .iter()
-            .filter(|import| import.power().is_none())
-            .map(|import| format!("imports {import}, which this runtime does not have"))
-            .collect();
+        let newer = |export: &Interface| export.serves() && export.name == "handler";
+        let newer = self.exports.iter().any(newer);
+        let why = |import: &Interface| {
+            let version = import.version.as_deref().unwrap_or_default();
+            if import.power().is_none() {
+                Some(format!(
+                    "imports {import}, which this runtime does not have"
+                ))
+            } else if version.starts_with("0.3.") && !newer {
+                Some(format!(
+                    "imports {import}, and exports no handler of WASI 0.3"
+                ))
+            } else {
+                None
+            }
+        };
+        let mut refusals: Vec<_> = self.imports.iter().filter_map(why).collect();
         refusals.extend(
             self.loose
                 .iter()
