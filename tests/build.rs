@@ -1,10 +1,14 @@
-//! Builds the guests and the examples for WebAssembly, once, and names each for the tests.
+//! Builds the guests and the examples for WebAssembly, once for WASI 0.2 and once for 0.3, and names each
+//! for the tests.
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio, exit},
 };
+
+/// Guests that are written for WASI 0.2 without the SDK: `required-features` of their package says so too.
+const ONLY_P2: &[&str] = &["thief"];
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
@@ -22,38 +26,61 @@ fn main() {
     println!("cargo::rerun-if-env-changed=WEBTASK_GUEST_RUSTC");
 
     let target = out.join("guests");
-    build(&root, &target);
-    let built = target.join("wasm32-wasip2/guest");
     let mut constants = String::new();
     let mut all = String::new();
-    for (module, sources) in [
-        ("guests", "tests/guests/src/bin"),
-        ("examples", "examples/src/bin"),
+    // Both are built in one directory, which keeps what they share, so each is copied out.
+    for (generation, features, built) in [
+        ("p2", None, out.join("components")),
+        (
+            "p3",
+            Some("webtask-test-guests/p3,webtask-examples/p3"),
+            out.join("components/p3"),
+        ),
     ] {
+        build(&root, &target, features);
+        fs::create_dir_all(&built).expect("OUT_DIR is writable");
         constants.push_str(&format!(
-            "/// Components built from `{sources}`.\npub mod {module} {{\n"
+            "/// Components of WASI {}.\npub mod {generation} {{\n",
+            generation.replace('p', "0."),
         ));
-        for name in names(&root.join(sources)) {
-            let path = built.join(format!("{name}.wasm"));
-            let constant = name.to_uppercase().replace('-', "_");
+        for (module, sources) in [
+            ("guests", "tests/guests/src/bin"),
+            ("examples", "examples/src/bin"),
+        ] {
             constants.push_str(&format!(
-                "    /// `{name}`\n    pub const {constant}: &str = {path:?};\n"
+                "/// Components built from `{sources}`.\npub mod {module} {{\n"
             ));
-            all.push_str(&format!("({name:?}, {path:?}), "));
+            for name in names(&root.join(sources)) {
+                if features.is_some() && ONLY_P2.contains(&&*name) {
+                    continue;
+                }
+                let file = format!("{name}.wasm");
+                let path = built.join(&file);
+                fs::copy(target.join("wasm32-wasip2/guest").join(&file), &path)
+                    .expect("cargo has built it");
+                let constant = name.to_uppercase().replace('-', "_");
+                constants.push_str(&format!(
+                    "    /// `{name}`\n    pub const {constant}: &str = {path:?};\n"
+                ));
+                all.push_str(&format!("({name:?}, {path:?}), "));
+            }
+            constants.push_str("}\n");
         }
         constants.push_str("}\n");
     }
+    constants.push_str("pub use p2::{examples, guests};\n");
     constants.push_str(&format!(
         "/// Every component, by name.\npub const ALL: &[(&str, &str)] = &[{all}];\n"
     ));
     constants.push_str(&format!(
-        "/// The directory they are in.\npub const BUILT: &str = {built:?};\n"
+        "/// The directory they are in, those of WASI 0.3 in `p3` below it.\npub const BUILT: &str = {:?};\n",
+        out.join("components"),
     ));
     fs::write(out.join("components.rs"), constants).expect("OUT_DIR is writable");
 }
 
 /// One nested cargo, with a target directory of its own: sharing one deadlocks.
-fn build(root: &Path, target: &Path) {
+fn build(root: &Path, target: &Path, features: Option<&str>) {
     let found = Command::new(root.join("guest-sdk/toolchain.sh"))
         .arg("--installed")
         .stderr(Stdio::inherit())
@@ -81,6 +108,12 @@ fn build(root: &Path, target: &Path) {
             "wasm32-wasip2",
         ])
         .args(["-p", "webtask-test-guests", "-p", "webtask-examples"])
+        .args(
+            features
+                .map(|features| ["--no-default-features", "--features", features])
+                .into_iter()
+                .flatten(),
+        )
         .current_dir(root)
         .env("CARGO_TARGET_DIR", target)
         .env("RUSTC", rustc);

@@ -1,7 +1,7 @@
 //! `Body`: the bytes of a request or a response, both ways, never more in memory than asked for.
 use crate::Error;
-use crate::incoming::Incoming;
 use crate::stream::{Stream, Writer};
+use crate::wasi::Incoming;
 use bytes::{Bytes, BytesMut};
 use std::fmt;
 
@@ -196,7 +196,7 @@ impl fmt::Debug for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::block_on;
+    use crate::wasi::block_on;
 
     #[test]
     fn the_maximum_is_allowed_and_one_more_is_not() {

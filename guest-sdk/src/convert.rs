@@ -1,8 +1,10 @@
-//! Between the types of `wasi:http` and those of the `http` crate.
-use crate::__bindings::wasi::http::types::{Fields, Method, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue};
+//! Between the types of `wasi:http`, which are the same in both generations, and those of the `http` crate.
+use crate::__bindings::wasi::http::types::{Fields, HeaderError, Method, Scheme};
+use crate::{Body, Error, Request, Response, SendError};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri};
 
-pub(crate) fn method_in(method: Method) -> Result<http::Method, http::method::InvalidMethod> {
+fn method_in(method: Method) -> Result<http::Method, http::method::InvalidMethod> {
     Ok(match method {
         Method::Get => http::Method::GET,
         Method::Head => http::Method::HEAD,
@@ -17,7 +19,7 @@ pub(crate) fn method_in(method: Method) -> Result<http::Method, http::method::In
     })
 }
 
-pub(crate) fn method_out(method: http::Method) -> Method {
+fn method_out(method: http::Method) -> Method {
     match method.as_str() {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
@@ -32,19 +34,91 @@ pub(crate) fn method_out(method: http::Method) -> Method {
     }
 }
 
-/// `https` if the host does not say: it is what a public caller used.
-pub(crate) fn scheme_in(scheme: Option<&Scheme>) -> &str {
-    match scheme {
-        Some(Scheme::Http) => "http",
-        Some(Scheme::Https) | None => "https",
-        Some(Scheme::Other(other)) => other,
+/// The head of a request that came in. Its URL is whole if the host knows it, else the path; the scheme is
+/// `https` if the host does not say, which is what a public caller used.
+pub(crate) fn request_in(
+    method: Method,
+    scheme: Option<Scheme>,
+    authority: Option<String>,
+    path: Option<String>,
+    fields: Vec<(String, Vec<u8>)>,
+) -> Result<Request, Error> {
+    let path = path.as_deref().unwrap_or("/");
+    let whole = match authority {
+        Some(authority) => {
+            let scheme = match &scheme {
+                Some(Scheme::Http) => "http",
+                Some(Scheme::Https) | None => "https",
+                Some(Scheme::Other(other)) => other,
+            };
+            [scheme, "://", &authority, path].concat()
+        }
+        None => path.to_owned(),
+    };
+    let uri = Uri::from_maybe_shared(Bytes::from(whole));
+    let (Ok(method), Ok(uri)) = (method_in(method), uri) else {
+        return Err(Error::bad_request(
+            "not a method or URL that this webtask can read",
+        ));
+    };
+    let mut request = Request::default();
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers_in(fields);
+    Ok(request)
+}
+
+/// The method, scheme, authority and path of a request that goes out.
+///
+/// # Errors
+/// If the URL names no host.
+pub(crate) fn target_out(
+    method: http::Method,
+    uri: &Uri,
+) -> Result<(Method, Scheme, &str, Option<&str>), SendError> {
+    let scheme = match uri.scheme() {
+        Some(scheme) if *scheme == uri::Scheme::HTTP => Scheme::Http,
+        Some(scheme) if *scheme != uri::Scheme::HTTPS => Scheme::Other(scheme.as_str().to_owned()),
+        _ => Scheme::Https,
+    };
+    let authority = uri.authority().map(|authority| authority.as_str());
+    let authority = authority.ok_or_else(|| SendError::invalid("the URL names no host"))?;
+    let path = uri.path_and_query().map(|path| path.as_str());
+    Ok((method_out(method), scheme, authority, path))
+}
+
+/// The head of a response that came in.
+///
+/// # Errors
+/// If its status is none.
+pub(crate) fn response_in(
+    status: u16,
+    fields: Vec<(String, Vec<u8>)>,
+) -> Result<Response, SendError> {
+    let mut response = Response::default();
+    *response.status_mut() =
+        StatusCode::from_u16(status).map_err(|_| SendError::protocol("not a status"))?;
+    *response.headers_mut() = headers_in(fields);
+    Ok(response)
+}
+
+/// A response that goes out: its status, its fields and its body, or a 500 where the host refuses a field.
+pub(crate) fn response_out(response: Response) -> (u16, Fields, Body) {
+    let (head, body) = response.into_parts();
+    match fields(&head.headers, &body) {
+        Ok(fields) => (head.status.as_u16(), fields, body),
+        Err(refused) => {
+            // The author's mistake, or that of what the author passes on: the log says which header it was.
+            Error::from(refused).log();
+            (500, Fields::new(), Body::empty())
+        }
     }
 }
 
 /// A field that the `http` crate would not accept is left out: the host has checked them by the same rules.
-pub(crate) fn headers_in(fields: Fields) -> HeaderMap {
+fn headers_in(fields: Vec<(String, Vec<u8>)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in fields.entries() {
+    for (name, value) in fields {
         if let (Ok(name), Ok(value)) = (
             HeaderName::try_from(name),
             HeaderValue::from_maybe_shared(bytes::Bytes::from(value)),
@@ -53,4 +127,31 @@ pub(crate) fn headers_in(fields: Fields) -> HeaderMap {
         }
     }
     headers
+}
+
+/// The fields of a message with this body.
+///
+/// # Errors
+/// Names the header that the host does not let a guest set.
+pub(crate) fn fields(headers: &HeaderMap, body: &Body) -> Result<Fields, SendError> {
+    let fields = Fields::new();
+    let append = |name: &str, value: &[u8]| {
+        fields.append(name, value).map_err(|error| match error {
+            HeaderError::Forbidden => {
+                SendError::header(name, ": the host does not let a guest set it")
+            }
+            _ => SendError::header(name, ": not a valid name or value, or one too many"),
+        })
+    };
+    let mut len = body.len();
+    for (name, value) in headers {
+        if *name == header::CONTENT_LENGTH {
+            len = None;
+        }
+        append(name.as_str(), value.as_bytes())?;
+    }
+    if let Some(len) = len {
+        append(header::CONTENT_LENGTH.as_str(), len.to_string().as_bytes())?;
+    }
+    Ok(fields)
 }

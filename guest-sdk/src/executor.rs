@@ -1,59 +1,21 @@
-//! One thread, one root future, what it spawned, and the pollables they wait for.
+//! What a webtask does at the same time: one root future and what it spawned, on one thread.
 //!
-//! Owns the waiting: nothing else in the SDK calls `wasi:io/poll`. It knows nothing of HTTP.
-use crate::__bindings::wasi::{
-    clocks::monotonic_clock,
-    io::poll::{Pollable, poll},
-};
-use std::cell::{Cell, RefCell};
+//! Must not know how a generation of WASI waits: its module polls what is here, with the waker of the root.
+use crate::wasi;
+use std::cell::RefCell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 type Spawned = Pin<Box<dyn Future<Output = ()>>>;
 
 thread_local! {
-    static WAITS: RefCell<Vec<Rc<Entry>>> = const { RefCell::new(Vec::new()) };
     static TASKS: RefCell<Vec<Spawned>> = const { RefCell::new(Vec::new()) };
 }
 
-struct Entry {
-    pollable: Pollable,
-    fired: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Relaxed);
-    }
-}
-
-/// Runs `root`, and whatever it spawns, until `root` is done. What is left of the spawned is dropped.
-pub(crate) fn block_on<T>(root: impl Future<Output = T>) -> T {
-    let woken = Arc::new(Woken(AtomicBool::new(false)));
-    let waker = Waker::from(Arc::clone(&woken));
-    let mut cx = Context::from_waker(&waker);
-    let mut root = pin!(root);
-    loop {
-        woken.0.store(false, Relaxed);
-        if let Poll::Ready(output) = root.as_mut().poll(&mut cx) {
-            drop(TASKS.take());
-            return output;
-        }
-        poll_spawned(&mut cx);
-        for waker in fire(woken.0.load(Relaxed)) {
-            waker.wake();
-        }
-    }
-}
-
-fn poll_spawned(cx: &mut Context<'_>) {
+/// Polls everything that was spawned.
+pub(crate) fn poll_spawned(cx: &mut Context<'_>) {
     let mut tasks = TASKS.take();
     tasks.retain_mut(|task| task.as_mut().poll(cx).is_pending());
     // What these spawned has not been polled yet.
@@ -65,59 +27,9 @@ fn poll_spawned(cx: &mut Context<'_>) {
     TASKS.set(tasks);
 }
 
-/// Marks the waits whose pollable is ready, and blocks until there is one unless `busy`.
-fn fire(busy: bool) -> Vec<Waker> {
-    WAITS.with_borrow(|waits| {
-        let fired = |entry: &Rc<Entry>| {
-            entry.fired.set(true);
-            entry.waker.take()
-        };
-        if busy {
-            let ready = waits.iter().filter(|entry| entry.pollable.ready());
-            return ready.filter_map(fired).collect();
-        }
-        assert!(
-            !waits.is_empty(),
-            "the webtask waits for nothing that could ever happen"
-        );
-        let list: Vec<&Pollable> = waits.iter().map(|entry| &entry.pollable).collect();
-        let ready = poll(&list);
-        let ready = ready
-            .into_iter()
-            .filter_map(|index| waits.get(index as usize));
-        ready.filter_map(fired).collect()
-    })
-}
-
-/// Done when `pollable` is ready. The pollable is dropped with the future, so before its parent if that lives longer.
-pub(crate) struct Wait(Rc<Entry>);
-
-pub(crate) fn wait(pollable: Pollable) -> Wait {
-    let entry = Rc::new(Entry {
-        pollable,
-        fired: Cell::new(false),
-        waker: RefCell::new(None),
-    });
-    WAITS.with_borrow_mut(|waits| waits.push(Rc::clone(&entry)));
-    Wait(entry)
-}
-
-impl Future for Wait {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.0.fired.get() {
-            return Poll::Ready(());
-        }
-        self.0.waker.replace(Some(cx.waker().clone()));
-        Poll::Pending
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        WAITS.with_borrow_mut(|waits| waits.retain(|entry| !Rc::ptr_eq(entry, &self.0)));
-    }
+/// Drops what is still running: the root is done.
+pub(crate) fn drop_spawned() {
+    drop(TASKS.take());
 }
 
 /// What [`spawn`] returns: a future of the spawned future's output. Dropping it lets the spawned future run on.
@@ -177,8 +89,7 @@ pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
 
 /// Waits for `duration`, at most some 584 years. The host's deadline counts on meanwhile.
 pub async fn sleep(duration: Duration) {
-    let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    wait(monotonic_clock::subscribe_duration(nanoseconds)).await;
+    wasi::sleep(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)).await;
 }
 
 /// Awaits `future` for `duration` at most. `None` if the time ran out; the future is dropped then.
@@ -195,6 +106,7 @@ pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasi::block_on;
 
     #[test]
     fn spawned_futures_run_beside_the_root_and_wake_it() {
@@ -216,11 +128,5 @@ mod tests {
             });
         });
         assert_eq!(Rc::strong_count(&alive), 1);
-    }
-
-    #[test]
-    #[should_panic(expected = "waits for nothing")]
-    fn a_root_that_nothing_can_wake_is_an_error_and_not_a_hang() {
-        block_on(std::future::pending::<()>());
     }
 }

@@ -17,22 +17,24 @@
 //! - [`spawn`], [`sleep`] and [`timeout`] do several things at once, on one thread.
 //! - [`Error`] is made by `?` from any error, and tells the caller nothing that it was not told to.
 //!
+//! The same source makes a component of WASI 0.2 or, with the feature `p3` of this package, of WASI 0.3: it
+//! exports `wasi:http/handler@0.3.0` then and calls out through `wasi:http/client@0.3.0`. Nothing else changes
+//! for the author. A program has the feature on or off as a whole.
+//!
 //! A panic traps: the message goes to the log, and the caller gets the host's answer 500.
 //! A caller that hangs up ends the invocation quietly.
-
-#[doc(hidden)]
-#[path = "bindings.rs"]
-pub mod __bindings;
 
 mod body;
 mod client;
 mod convert;
 mod error;
 mod executor;
-mod incoming;
 pub mod invocation;
 pub mod log;
-mod outgoing;
+#[cfg(not(feature = "p3"))]
+mod p2;
+#[cfg(feature = "p3")]
+mod p3;
 pub mod params;
 pub mod secrets;
 mod send_error;
@@ -40,6 +42,13 @@ mod serve;
 mod stream;
 #[cfg(feature = "token")]
 pub mod token;
+
+#[cfg(not(feature = "p3"))]
+use p2 as wasi;
+#[cfg(feature = "p3")]
+use p3 as wasi;
+#[doc(hidden)]
+pub use wasi::bindings as __bindings;
 
 pub use body::Body;
 pub use bytes::Bytes;
@@ -87,9 +96,10 @@ fn typed(media_type: &'static str, body: Body) -> Response {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::__bindings::export;
-    pub use crate::__bindings::exports::wasi::http::incoming_handler::Guest;
-    pub use crate::__bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
-    pub use crate::serve::serve;
+    pub use crate::__guest as guest;
+    pub use crate::wasi::{Guest, serve};
+    #[cfg(feature = "p3")]
+    pub use wit_bindgen::spawn_local;
 
     /// `main` of a webtask that was built for the machine it is written on: it only compiles there.
     pub fn native<T: Guest>() {

@@ -1,6 +1,6 @@
 //! `SendError`: why an outbound request, or the reading of a body, failed.
-use crate::__bindings::wasi::http::types::{ErrorCode, http_error_code};
-use crate::__bindings::wasi::io::error as io;
+use crate::__bindings::wasi::http::types::ErrorCode;
+use crate::wasi::Late;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -38,7 +38,7 @@ pub struct SendError(Cause);
 enum Cause {
     Known(Known),
     /// While a body was read. The host tells the code if asked, and only who asks pays for it.
-    Io(io::Error),
+    Late(Late),
 }
 
 struct Known {
@@ -60,6 +60,11 @@ impl SendError {
         Self::new(ErrorKind::Protocol, detail)
     }
 
+    /// For a request that cannot be sent.
+    pub(crate) fn invalid(detail: &'static str) -> Self {
+        Self::new(ErrorKind::Request, detail)
+    }
+
     pub(crate) fn header(name: &str, fault: &str) -> Self {
         Self::new(ErrorKind::Header, ["header ", name, fault].concat())
     }
@@ -68,9 +73,9 @@ impl SendError {
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
             Cause::Known(known) => known.kind,
-            Cause::Io(error) => {
-                http_error_code(error).map_or(ErrorKind::Other, |code| known(code).kind)
-            }
+            Cause::Late(error) => error
+                .code()
+                .map_or(ErrorKind::Other, |code| known(code).kind),
         }
     }
 
@@ -78,7 +83,7 @@ impl SendError {
     pub fn code(&self) -> &'static str {
         match &self.0 {
             Cause::Known(known) => known.code,
-            Cause::Io(error) => http_error_code(error).map_or("", |code| known(code).code),
+            Cause::Late(error) => error.code().map_or("", |code| known(code).code),
         }
     }
 }
@@ -94,7 +99,7 @@ impl fmt::Display for SendError {
                 }
                 Ok(())
             }
-            Cause::Io(error) => f.write_str(&error.to_debug_string()),
+            Cause::Late(error) => f.write_str(&error.text()),
         }
     }
 }
@@ -107,9 +112,9 @@ impl fmt::Debug for SendError {
 
 impl std::error::Error for SendError {}
 
-impl From<io::Error> for SendError {
-    fn from(error: io::Error) -> Self {
-        Self(Cause::Io(error))
+impl From<Late> for SendError {
+    fn from(error: Late) -> Self {
+        Self(Cause::Late(error))
     }
 }
 

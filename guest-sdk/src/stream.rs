@@ -96,7 +96,7 @@ impl fmt::Debug for Writer {
 mod tests {
     use super::*;
     use crate::Body;
-    use crate::executor::block_on;
+    use crate::wasi::block_on;
 
     #[test]
     fn a_stream_is_read_piece_by_piece_and_no_faster() {

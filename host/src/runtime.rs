@@ -1,28 +1,48 @@
-//! The engine, the linker and the epoch ticker: made once a process.
+//! The engines, their linkers and the epoch ticker: made once a process.
+//!
+//! One engine for each generation of WASI: what 0.3 needs costs every call of 0.2 half as much again. Which
+//! one a component gets, its export says. Must not know requests.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
     component::{Component, Linker},
 };
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 use crate::{Limits, capability, ctx::Ctx, needs};
 
 /// How often a running guest yields, and so the resolution of every deadline.
 const TICK: Duration = Duration::from_millis(10);
 
+/// The export by which a component of WASI 0.3 is called, without its version.
+const HANDLER_P3: &str = "wasi:http/handler@0.3.";
+
 /// Compiles components and links them with the host's capabilities.
 #[derive(Clone)]
 pub(crate) struct Runtime {
+    limits: Limits,
+    p2: Linked,
+    /// Made for the first component that asks for it: its pool takes as much address space as the other.
+    p3: Arc<Mutex<Option<Linked>>>,
+    ticker: Ticker,
+}
+
+/// An engine, and everything that a component of its generation may import.
+#[derive(Clone)]
+struct Linked {
     engine: Engine,
     linker: Arc<Linker<Ctx>>,
 }
 
 /// A component that is compiled, checked against the world and ready to instantiate.
 pub(crate) struct Webtask {
-    pub(crate) pre: ProxyPre<Ctx>,
+    pub(crate) pre: Pre,
     /// SHA-256 of the component's bytes.
     pub(crate) digest: [u8; 32],
     /// Names of the secrets that it says it needs.
@@ -31,49 +51,154 @@ pub(crate) struct Webtask {
     pub(crate) size: usize,
 }
 
+/// What is instantiated for an invocation, by the generation of WASI that the component exports.
+#[derive(Clone)]
+pub(crate) enum Pre {
+    /// `wasi:http/incoming-handler@0.2`
+    P2(ProxyPre<Ctx>),
+    /// `wasi:http/handler@0.3`
+    P3(ServicePre<Ctx>),
+}
+
+impl Pre {
+    pub(crate) fn engine(&self) -> &Engine {
+        match self {
+            Self::P2(pre) => pre.engine(),
+            Self::P3(pre) => pre.engine(),
+        }
+    }
+}
+
+/// A generation of WASI.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Generation {
+    P2,
+    P3,
+}
+
 impl Runtime {
     pub(crate) fn new(limits: &Limits) -> wasmtime::Result<Self> {
-        let engine = engine(limits)?;
-        let mut linker = Linker::new(&engine);
-        capability::add_to_linker(&mut linker)?;
-        // A plain thread: a task could be starved by the very guest that it must interrupt.
-        let ticker = engine.weak();
-        std::thread::Builder::new()
-            .name("epoch".into())
-            .spawn(move || {
-                while let Some(engine) = ticker.upgrade() {
-                    engine.increment_epoch();
-                    drop(engine);
-                    std::thread::sleep(TICK);
-                }
-            })?;
+        let p2 = Linked::new(Generation::P2, limits)?;
         Ok(Self {
-            engine,
-            linker: Arc::new(linker),
+            ticker: Ticker::start(&p2.engine)?,
+            limits: limits.clone(),
+            p2,
+            p3: Arc::default(),
         })
     }
 
     /// Compiles and links. Takes CPU time in proportion to `wasm`: call it from a blocking thread.
     pub(crate) fn prepare(&self, wasm: &[u8], digest: [u8; 32]) -> wasmtime::Result<Webtask> {
-        let component = Component::new(&self.engine, wasm)?;
-        let pre = ProxyPre::new(self.linker.instantiate_pre(&component)?)?;
+        let generation = generation(wasm)?;
+        let Linked { engine, linker } = match generation {
+            Generation::P2 => self.p2.clone(),
+            Generation::P3 => self.p3()?,
+        };
+        let pre = linker.instantiate_pre(&Component::new(&engine, wasm)?)?;
         Ok(Webtask {
-            pre,
+            pre: match generation {
+                Generation::P2 => Pre::P2(ProxyPre::new(pre)?),
+                Generation::P3 => Pre::P3(ServicePre::new(pre)?),
+            },
             digest,
             needs: needs::of(wasm)?,
             size: wasm.len(),
         })
     }
+
+    fn p3(&self) -> wasmtime::Result<Linked> {
+        let mut made = self.p3.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(linked) = &*made {
+            return Ok(linked.clone());
+        }
+        let linked = Linked::new(Generation::P3, &self.limits)?;
+        self.ticker.add(&linked.engine);
+        Ok(made.insert(linked).clone())
+    }
+}
+
+/// The generation whose handler `wasm` exports. 0.3 where it exports both: who built for both meant the
+/// newer one to be used where it can be. 0.2 where it exports none, and linking says what is missing.
+fn generation(wasm: &[u8]) -> Result<Generation, wasmparser::BinaryReaderError> {
+    use wasmparser::{Parser, Payload};
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentExportSection(exports) if depth == 0 => {
+                for export in exports {
+                    if export?.name.name.starts_with(HANDLER_P3) {
+                        return Ok(Generation::P3);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Generation::P2)
+}
+
+impl Linked {
+    fn new(generation: Generation, limits: &Limits) -> wasmtime::Result<Self> {
+        let engine = engine(generation, limits)?;
+        let mut linker = Linker::new(&engine);
+        capability::add_to_linker(&mut linker)?;
+        if generation == Generation::P3 {
+            capability::add_p3_to_linker(&mut linker)?;
+        }
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+        })
+    }
+}
+
+/// Moves the epochs of all engines on. It ends with the last engine.
+#[derive(Clone)]
+struct Ticker(Arc<Mutex<Vec<EngineWeak>>>);
+
+impl Ticker {
+    fn start(engine: &Engine) -> wasmtime::Result<Self> {
+        let engines = Arc::new(Mutex::new(vec![engine.weak()]));
+        let ticked = engines.clone();
+        let tick = move |engine: &EngineWeak| {
+            let engine = engine.upgrade();
+            engine.inspect(Engine::increment_epoch).is_some()
+        };
+        // A plain thread: a task could be starved by the very guest that it must interrupt.
+        std::thread::Builder::new()
+            .name("epoch".into())
+            .spawn(move || {
+                loop {
+                    let mut engines = ticked.lock().unwrap_or_else(PoisonError::into_inner);
+                    engines.retain(tick);
+                    if engines.is_empty() {
+                        return;
+                    }
+                    drop(engines);
+                    std::thread::sleep(TICK);
+                }
+            })?;
+        Ok(Self(engines))
+    }
+
+    fn add(&self, engine: &Engine) {
+        let mut engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        engines.push(engine.weak());
+    }
 }
 
 /// The engine with the settings that measured best, or on-demand allocation where the address space
 /// does not hold the pool.
-fn engine(limits: &Limits) -> wasmtime::Result<Engine> {
+fn engine(generation: Generation, limits: &Limits) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
-    config
-        .epoch_interruption(true)
+    config.epoch_interruption(true);
+    match generation {
         // WASI 0.2 needs none of it, and a call costs a third less without.
-        .concurrency_support(false);
+        Generation::P2 => config.concurrency_support(false),
+        Generation::P3 => config.wasm_component_model_async(true),
+    };
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
     Engine::new(&config).or_else(|error| {
         tracing::warn!(%error, "no pool of instances; falling back to allocation on demand, which is slower");

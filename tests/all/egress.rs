@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use http::Response;
-use webtask_tests::{Origin, Reply, TestHost, claims_for, guests, wait_for_line};
+use webtask_tests::{Origin, Reply, TestHost, claims_for, wait_for_line};
+
+use super::built::guests;
 
 fn ok(text: &'static str) -> Response<Bytes> {
     Response::new(Bytes::from_static(text.as_bytes()))

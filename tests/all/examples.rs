@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use webtask_tests::{Origin, Reply, TestHost, claims_for, examples, guests, now};
+use webtask_tests::{Origin, Reply, TestHost, claims_for, now};
 use webtask_token::{Secret, SecretClaim};
+
+use super::built::{examples, guests};
 
 const KEY: &str = "sk_test_51H8xvU2eZvKYlo2C";
 

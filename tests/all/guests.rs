@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
-use webtask_tests::{TestHost, claims_for, examples, exchange, guests, wait_for_line};
+use webtask_tests::{TestHost, claims_for, exchange, wait_for_line};
+
+use super::built::{P3, examples, guests};
 
 const WALL: Duration = Duration::from_millis(500);
 
@@ -59,7 +61,15 @@ async fn silent_is_a_500() {
     let reply = host.get(&host.token(guests::SILENT), "/").await;
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),
-        (500, "guest-no-response")
+        // A task of 0.3 cannot end without a response, and one that waits for nothing is a trap.
+        (
+            500,
+            if P3 {
+                "guest-trap"
+            } else {
+                "guest-no-response"
+            }
+        )
     );
 }
 
@@ -142,6 +152,11 @@ async fn trap_11_headless_breaks_the_connection() {
 async fn trap_11_headless_before_anything_is_sent_is_a_500() {
     let host = TestHost::start().await;
     let reply = host.get(&host.token(guests::HEADLESS), "/").await;
+    if P3 {
+        // The guest learns that its chunk was taken, so it is out.
+        assert!(!reply.whole && &reply.body[..] == b"half of ", "{reply:?}");
+        return;
+    }
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),
         (500, "guest-trap")

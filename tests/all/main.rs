@@ -1,19 +1,17 @@
 //! The runtime as its users meet it: real sockets, real components, real processes.
 
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the same tests for both generations of WASI"
+)]
+
 mod audit;
-mod bound;
 mod caveats;
-mod egress;
-mod examples;
-mod exchange;
-mod guests;
 mod issuer;
 mod javascript;
-mod limits;
 mod load;
 mod modules;
-mod outbound;
+mod p2;
+mod p3;
 mod policy;
-mod secrets;
-mod streaming;
 mod tokens;

@@ -7,10 +7,11 @@ use http::{Response, Version};
 use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use webtask_tests::{
-    Authority, Dns, Origin, Reply, Seen, TestHost, claims_for, examples, get, guests, now,
-    wait_for_line,
+    Authority, Dns, Origin, Reply, Seen, TestHost, claims_for, get, now, wait_for_line,
 };
 use webtask_token::{Caveat, Claims};
+
+use super::built::{examples, guests};
 
 fn ok(_: &Seen) -> Response<Bytes> {
     Response::new(Bytes::from_static(b"from the origin"))

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use webtask_tests::{TestHost, guests, wait_for_line};
+use webtask_tests::{TestHost, wait_for_line};
+
+use super::built::guests;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_reads_the_secrets_of_its_token_and_no_others() {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty, Full};
-use webtask_tests::{TestHost, exchange, guests, wait_for_line};
+use webtask_tests::{TestHost, exchange, wait_for_line};
+
+use super::built::{examples, guests};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_echo_of_eight_megabytes_comes_back_whole() {
@@ -93,9 +95,7 @@ async fn a_caller_that_leaves_ends_the_invocation() {
         .await;
         let left = Instant::now();
         loop {
-            let reply = host
-                .get(&host.token(webtask_tests::examples::HELLO), "")
-                .await;
+            let reply = host.get(&host.token(examples::HELLO), "").await;
             if reply.status == 200 {
                 break;
             }

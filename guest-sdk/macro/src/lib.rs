@@ -96,7 +96,8 @@ fn expand(mut handler: ItemFn, needs: &proc_macro2::TokenStream) -> proc_macro2:
     }
     let name = &handler.sig.ident;
     // A return type that is not fit is reported where it stands.
-    let serve = quote_spanned!(handler.sig.output.span()=> ::webtask::__private::serve(request, out, #name));
+    let guest =
+        quote_spanned!(handler.sig.output.span()=> ::webtask::__private::guest!(__Webtask, #name););
     quote! {
         #handler
 
@@ -109,16 +110,6 @@ fn expand(mut handler: ItemFn, needs: &proc_macro2::TokenStream) -> proc_macro2:
 
         struct __Webtask;
 
-        impl ::webtask::__private::Guest for __Webtask {
-            fn handle(
-                request: ::webtask::__private::IncomingRequest,
-                out: ::webtask::__private::ResponseOutparam,
-            ) {
-                #serve
-            }
-        }
-
-        #[cfg(target_family = "wasm")]
-        ::webtask::__private::export!(__Webtask with_types_in ::webtask::__bindings);
+        #guest
     }
 }

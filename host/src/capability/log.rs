@@ -2,7 +2,12 @@
 //!
 //! A guest's text can never forge a record or a terminal sequence: it is one escaped field.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
@@ -205,8 +210,7 @@ impl IsTerminal for LineStream {
 
 impl StdoutStream for LineStream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.2 is linked, and it asks for `p2_stream`.
-        Box::new(tokio::io::sink())
+        Box::new(self.writer())
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
@@ -265,6 +269,27 @@ impl Drop for Lines {
     }
 }
 
+/// For WASI 0.3. Takes everything at once: what is too much is cut by the log, not held back.
+impl AsyncWrite for Lines {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.push(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// For WASI 0.2.
 impl OutputStream for Lines {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.push(&bytes);

@@ -36,7 +36,7 @@ pub(crate) mod bindings {
     });
 }
 
-/// Links every interface of the world `webtask:runtime/webtask`.
+/// Links every interface of the world `webtask:runtime/webtask`, which is all of WASI 0.2.
 pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
@@ -44,4 +44,11 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     secrets::add_to_linker(linker)?;
     invocation::add_to_linker(linker)?;
     log::add_to_linker(linker)
+}
+
+/// Links what the world `webtask:runtime/webtask-p3` has beside it, which is all of WASI 0.3: the `std` of a
+/// component for 0.3 is still that of 0.2.
+pub(crate) fn add_p3_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)
 }

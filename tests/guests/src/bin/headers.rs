@@ -1,9 +1,5 @@
 //! Sets response headers that are the host's, beside one that is its own; says which were refused.
-use webtask_test_guests::{
-    Fields, IncomingRequest, OutgoingBody, ResponseOutparam, begin, raw, write,
-};
-
-raw!(handle);
+use webtask_test_guests::{Fields, raw};
 
 const HEADERS: [(&str, &str); 4] = [
     ("webtask-source", "guest-lie"),
@@ -12,15 +8,20 @@ const HEADERS: [(&str, &str); 4] = [
     ("set-cookie", "a=b"),
 ];
 
-fn handle(_: IncomingRequest, out: ResponseOutparam) {
+fn refused() -> String {
     let refused =
         |(name, value): &&(&str, &str)| Fields::new().append(name, value.as_bytes()).is_err();
-    let refused: Vec<_> = HEADERS
-        .iter()
-        .filter(refused)
-        .map(|(name, _)| *name)
-        .collect();
-    let body = begin(out, &HEADERS);
-    write(&body, refused.join(",").as_bytes());
-    let _ = OutgoingBody::finish(body, None);
+    let refused = HEADERS.iter().filter(refused).map(|(name, _)| *name);
+    refused.collect::<Vec<_>>().join(",")
 }
+
+#[cfg(not(feature = "p3"))]
+raw!(|_, out| {
+    use webtask_test_guests::{OutgoingBody, begin, write};
+    let body = begin(out, &HEADERS);
+    write(&body, refused().as_bytes());
+    let _ = OutgoingBody::finish(body, None);
+});
+
+#[cfg(feature = "p3")]
+raw!(async |_| Ok(webtask_test_guests::response(&HEADERS, refused())));

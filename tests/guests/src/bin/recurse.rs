@@ -1,7 +1,5 @@
 //! Overflows its stack.
-use webtask_test_guests::{IncomingRequest, ResponseOutparam, answer, raw};
-
-raw!(handle);
+use webtask::{Error, Request, Response};
 
 fn deeper(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 16]);
@@ -12,6 +10,7 @@ fn deeper(depth: u64) -> u64 {
     }
 }
 
-fn handle(_: IncomingRequest, out: ResponseOutparam) {
-    answer(out, &deeper(0).to_string());
+#[webtask::main]
+async fn main(_: Request) -> Result<Response, Error> {
+    Ok(webtask::text(deeper(0).to_string()))
 }

@@ -1,8 +1,8 @@
-//! Returns without a response.
-use webtask_test_guests::{IncomingRequest, ResponseOutparam, raw};
+//! Ends, or has nothing more to wait for, without a response.
+use webtask_test_guests::raw;
 
-raw!(handle);
+#[cfg(not(feature = "p3"))]
+raw!(|_, out| drop(out));
 
-fn handle(_: IncomingRequest, out: ResponseOutparam) {
-    drop(out);
-}
+#[cfg(feature = "p3")]
+raw!(async |_| std::future::pending().await);

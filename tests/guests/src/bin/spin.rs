@@ -1,9 +1,8 @@
 //! Loops for ever.
-use webtask_test_guests::{IncomingRequest, ResponseOutparam, raw};
+use webtask::{Error, Request, Response};
 
-raw!(handle);
-
-fn handle(_: IncomingRequest, _: ResponseOutparam) {
+#[webtask::main]
+async fn main(_: Request) -> Result<Response, Error> {
     let mut n = 0_u64;
     loop {
         n = std::hint::black_box(n.wrapping_add(1));

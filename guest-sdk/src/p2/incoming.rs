@@ -1,10 +1,11 @@
 //! A body that comes in: of the request, or of a response to an outbound request.
-use crate::__bindings::wasi::http::types::{IncomingBody, IncomingRequest, IncomingResponse};
-use crate::__bindings::wasi::io::error as io;
-use crate::__bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
-use crate::SendError;
-use crate::executor::wait;
-use crate::{Error, outgoing};
+use super::Late;
+use super::bindings::wasi::http::types::{IncomingBody, IncomingRequest, IncomingResponse};
+use super::bindings::wasi::io::error as io;
+use super::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
+use super::outgoing;
+use super::poll::wait;
+use crate::{Error, SendError};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 
@@ -102,7 +103,7 @@ impl Incoming {
     }
 
     fn failed(&self, cause: io::Error) -> Error {
-        let cause = SendError::from(cause);
+        let cause = SendError::from(Late(cause));
         match self.is_response() {
             true => Error::bad_gateway("").with_source(cause),
             false => Error::bad_request("the request body broke off").with_source(cause),

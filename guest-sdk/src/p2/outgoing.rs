@@ -1,10 +1,8 @@
-//! Header fields and bodies that go out: the response, and outbound requests.
-use crate::__bindings::wasi::http::types::{Fields, HeaderError, OutgoingBody};
-use crate::__bindings::wasi::io::streams::{OutputStream, StreamError};
-use crate::SendError;
-use crate::executor::wait;
-use crate::{Body, Error, body};
-use http::{HeaderMap, header};
+//! Bodies that go out: of the response, and of outbound requests.
+use super::bindings::wasi::http::types::OutgoingBody;
+use super::bindings::wasi::io::streams::{OutputStream, StreamError};
+use super::poll::wait;
+use crate::{Body, Error, SendError, body};
 
 /// Why a body was not sent to its end.
 pub(crate) enum Failed {
@@ -24,35 +22,6 @@ impl From<StreamError> for Failed {
     fn from(_: StreamError) -> Self {
         Self::HungUp
     }
-}
-
-/// The fields of a message with this body.
-///
-/// # Errors
-/// Names the header that the host does not let a guest set.
-pub(crate) fn fields(headers: &HeaderMap, body: &Body) -> Result<Fields, SendError> {
-    let fields = Fields::new();
-    let append = |name: &str, value: &[u8]| {
-        fields.append(name, value).map_err(|error| match error {
-            HeaderError::Forbidden => {
-                SendError::header(name, ": the host does not let a guest set it")
-            }
-            HeaderError::InvalidSyntax | HeaderError::Immutable => {
-                SendError::header(name, ": not a valid name or value")
-            }
-        })
-    };
-    let mut len = body.len();
-    for (name, value) in headers {
-        if *name == header::CONTENT_LENGTH {
-            len = None;
-        }
-        append(name.as_str(), value.as_bytes())?;
-    }
-    if let Some(len) = len {
-        append(header::CONTENT_LENGTH.as_str(), len.to_string().as_bytes())?;
-    }
-    Ok(fields)
 }
 
 /// Sends `body` and ends `out` as well as the body ended: a part is never ended like the whole.

@@ -1,4 +1,9 @@
-//! One invocation: a fresh store, one call, one deadline.
+//! One invocation: a fresh store, one call, one deadline, whatever generation of WASI the component is of.
+//!
+//! Only the call itself differs: `p2` and `p3`.
+
+mod p2;
+mod p3;
 
 use std::{
     pin::Pin,
@@ -13,14 +18,23 @@ use tokio::{
     task::JoinHandle,
 };
 use wasmtime::{Store, UpdateDeadline, format_err};
-use wasmtime_wasi_http::{
-    WasiBody, WasiHttpView as _,
-    p2::bindings::http::types::{ErrorCode, Scheme},
-};
+use wasmtime_wasi_http::WasiBody;
 
 use crate::{
-    Limits, body::RequestBody, cpu::CpuBound, ctx::Ctx, runtime::Webtask, text::printable,
+    Limits,
+    body::RequestBody,
+    cpu::CpuBound,
+    ctx::Ctx,
+    runtime::{Pre, Webtask},
+    text::printable,
 };
+
+/// Where a call sends the head of its response, or the text of the error that the guest answered with.
+type Head = oneshot::Sender<Result<Response<WasiBody>, String>>;
+
+/// Entries in wasmtime's table of tasks, streams and futures for each live host resource of WASI 0.3: a
+/// stream takes three.
+const WAITABLES: usize = 4;
 
 /// Why an invocation gave no whole response.
 #[derive(Debug, thiserror::Error)]
@@ -131,8 +145,9 @@ impl Webtask {
                     }
                     _ => Ok(response),
                 }),
+                // The text may hold anything: it is the guest's own.
                 Poll::Ready(Ok(Err(code))) => {
-                    Poll::Ready(Err(Arc::new(InvokeError::Guest(text_of(&code)))))
+                    Poll::Ready(Err(Arc::new(InvokeError::Guest(printable(&code, 512)))))
                 }
                 // Without a sender there will be no head: how the run ends says why.
                 Poll::Ready(Err(_)) | Poll::Pending => match &ended {
@@ -156,11 +171,12 @@ impl Webtask {
         limits: &Limits,
         request: Request<RequestBody>,
         place: OwnedSemaphorePermit,
-        head: oneshot::Sender<Result<Response<WasiBody>, ErrorCode>>,
+        head: Head,
     ) -> impl Future<Output = Outcome> + Send + use<> {
         let pre = self.pre.clone();
         let wall = limits.wall;
         let hostcall = usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX);
+        let waitables = limits.resources.saturating_mul(WAITABLES);
         let (log, spent) = (ctx.log.clone(), ctx.spent.clone());
         let guest = async move {
             let mut store = Store::new(pre.engine(), ctx);
@@ -175,19 +191,13 @@ impl Webtask {
                     Box::pin(tokio::task::yield_now()),
                 ))
             });
-            let call = async {
-                let request = store
-                    .data_mut()
-                    .http()
-                    .new_incoming_request(Scheme::Http, request)?;
-                let outparam = store.data_mut().http().new_response_outparam(head)?;
-                let proxy = pre.instantiate_async(&mut store).await?;
-                proxy
-                    .wasi_http_incoming_handler()
-                    .call_handle(&mut store, request, outparam)
-                    .await
+            if let Some(table) = store.concurrent_resource_table() {
+                table.set_max_capacity(waitables);
+            }
+            let called = match &pre {
+                Pre::P2(pre) => p2::call(pre, &mut store, request, head).await,
+                Pre::P3(pre) => p3::call(pre, &mut store, request, head).await,
             };
-            let called = call.await;
             let ctx = store.data();
             match called {
                 Ok(()) => Ok(()),
@@ -221,9 +231,4 @@ fn failure(error: wasmtime::Error, ctx: &Ctx) -> InvokeError {
     } else {
         InvokeError::Trap(error)
     }
-}
-
-/// The guest's error code; its text is the guest's own and may hold anything.
-fn text_of(code: &ErrorCode) -> String {
-    printable(&code.to_string(), 512)
 }

@@ -1,0 +1,62 @@
+//! The one export: a WASI request in, the handler, a WASI response out.
+use super::bindings::wasi::http::types::{IncomingRequest, OutgoingResponse, ResponseOutparam};
+use super::incoming::{Incoming, Source};
+use super::{outgoing, poll};
+use crate::{Body, Error, Request, Response, body, convert, serve};
+
+/// Runs one invocation of `handler`. What `#[webtask::main]` exports.
+pub fn serve<F, R, E>(request: IncomingRequest, out: ResponseOutparam, handler: F)
+where
+    F: AsyncFnOnce(Request) -> Result<R, E>,
+    R: Into<Response>,
+    E: Into<Error>,
+{
+    poll::block_on(async move {
+        let answer = serve::answer(accept(request), handler).await;
+        if let Err(error) = respond(answer, out).await {
+            error.log();
+        }
+    });
+}
+
+fn accept(incoming: IncomingRequest) -> Result<Request, Error> {
+    let mut request = convert::request_in(
+        incoming.method(),
+        incoming.scheme(),
+        incoming.authority(),
+        incoming.path_with_query(),
+        incoming.headers().entries(),
+    )?;
+    let body = Incoming::new(Source::Request(incoming), request.headers());
+    *request.body_mut() = Body(body::Kind::Incoming(body));
+    Ok(request)
+}
+
+async fn respond(response: Response, out: ResponseOutparam) -> Result<(), Error> {
+    let (status, fields, body) = convert::response_out(response);
+    let response = OutgoingResponse::new(fields);
+    // Both can fail only for a host that breaks WASI: then there is no response, and that is its to answer.
+    if let (Ok(()), Ok(to)) = (response.set_status_code(status), response.body()) {
+        ResponseOutparam::set(out, Ok(response));
+        outgoing::send(body, to).await?;
+    }
+    Ok(())
+}
+
+/// Exports `$handler` as the handler of a component, by way of the type `$guest`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __guest {
+    ($guest:ident, $handler:path) => {
+        impl $crate::__private::Guest for $guest {
+            fn handle(
+                request: $crate::__bindings::wasi::http::types::IncomingRequest,
+                out: $crate::__bindings::wasi::http::types::ResponseOutparam,
+            ) {
+                $crate::__private::serve(request, out, $handler)
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::__private::export!($guest with_types_in $crate::__bindings::generated);
+    };
+}

@@ -1,0 +1,26 @@
+//! What is promised of every webtask, with components of WASI 0.2.
+
+mod built {
+    /// Whether they are of WASI 0.3: where the two interfaces themselves say it differently.
+    pub(super) const P3: bool = false;
+    pub(super) use webtask_tests::p2::{examples, guests};
+}
+
+#[path = "bound/mod.rs"]
+mod bound;
+#[path = "egress.rs"]
+mod egress;
+#[path = "examples.rs"]
+mod examples;
+#[path = "exchange.rs"]
+mod exchange;
+#[path = "guests.rs"]
+mod guests;
+#[path = "limits.rs"]
+mod limits;
+#[path = "outbound.rs"]
+mod outbound;
+#[path = "secrets.rs"]
+mod secrets;
+#[path = "streaming.rs"]
+mod streaming;
