@@ -146,7 +146,11 @@ impl Body for ResponseBody {
                 }
             }
             // The guest gave up its own body, or broke its own content-length.
-            Some(Err(error)) => this.broken(Arc::new(InvokeError::Guest(error.to_string()))),
+            Some(Err(error)) => match this.run.poll_ended(cx) {
+                // A run that failed breaks its body, too, and says why.
+                Poll::Ready(Err(failed)) => this.broken(failed),
+                _ => this.broken(Arc::new(InvokeError::Guest(error.to_string()))),
+            },
             None => match ready!(this.run.poll_ended(cx)) {
                 Ok(()) => {
                     this.record.iter_mut().for_each(Record::answered);

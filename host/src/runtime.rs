@@ -20,6 +20,9 @@ use crate::{Limits, capability, ctx::Ctx, needs};
 /// How often a running guest yields, and so the resolution of every deadline.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Stacks for each invocation of WASI 0.3. Rust's take one.
+const STACKS: u32 = 4;
+
 /// The export by which a component of WASI 0.3 is called, without its version.
 const HANDLER_P3: &str = "wasi:http/handler@0.3.";
 
@@ -199,7 +202,12 @@ fn engine(generation: Generation, limits: &Limits) -> wasmtime::Result<Engine> {
         Generation::P2 => config.concurrency_support(false),
         Generation::P3 => config.wasm_component_model_async(true),
     };
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    let mut pool = pool(limits);
+    if generation == Generation::P3 {
+        // A component made of several may have a task that waits in each, and each wait holds a stack.
+        pool.total_stacks(limits.invocations.saturating_mul(STACKS));
+    }
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config).or_else(|error| {
         tracing::warn!(%error, "no pool of instances; falling back to allocation on demand, which is slower");
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);

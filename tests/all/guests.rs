@@ -193,6 +193,16 @@ async fn nothing_ambient() {
         "{seen}"
     );
     assert!(!reply.text().contains("root:"), "{}", reply.text());
+    if P3 {
+        let seen = &seen["newer"];
+        for power in ["connect", "listen", "udp", "resolve"] {
+            let said = seen[power].as_str().expect("text");
+            assert!(said.starts_with("error: "), "{power}: {said}");
+        }
+        for power in ["stdin", "args", "env", "directories"] {
+            assert_eq!(seen[power], 0, "{power}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -293,6 +303,43 @@ async fn a_head_request_does_not_cut_the_guest() {
         wait_for_line(reply.request_id(), "still alive").await;
         let record = wait_for_line(reply.request_id(), "webtask::access").await;
         assert!(record.contains("code=\"ok\""), "{record}");
+    }
+}
+
+/// What a guest does after its response is bounded like all it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_after_the_response_meets_the_deadline() {
+    let host = TestHost::builder()
+        .limits(|limits| (limits.wall, limits.invocations) = (WALL, 1))
+        .start()
+        .await;
+    let request =
+        Request::head("/run/?ms=60000").header("webtask-token", host.token(guests::STATUS));
+    let request = request.body(Empty::<Bytes>::new()).expect("a request");
+    let reply = host.send(request).await;
+    assert_eq!(reply.status, 200);
+    let record = wait_for_line(reply.request_id(), "webtask::access").await;
+    assert!(record.contains("code=\"guest-deadline\""), "{record}");
+    // And its place is free again.
+    let reply = host.get(&host.token(examples::HELLO), "/").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+/// Trap 14: WASI 0.3 would let one instance serve many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_14_no_instance_serves_two_requests() {
+    let host = TestHost::start().await;
+    let token = host.token(guests::COUNTER);
+    assert_eq!(host.get(&token, "/").await.text(), "1");
+    for _ in 0..5 {
+        let at_once = tokio::join!(
+            host.get(&token, "/"),
+            host.get(&token, "/"),
+            host.get(&token, "/")
+        );
+        for reply in <[_; 3]>::from(at_once) {
+            assert_eq!(reply.text(), "1");
+        }
     }
 }
 

@@ -198,6 +198,21 @@ async fn host_resources_are_bounded() {
     );
 }
 
+/// Trap 13: streams, futures and tasks of 0.3 are in no table of ours, and wasmtime would hold a million.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_guest_can_wait_for_is_bounded() {
+    let host = TestHost::start().await;
+    let token = host.token(guests::WAITS);
+    let fits = host.get(&token, "/?n=100").await;
+    assert_eq!((fits.status.as_u16(), fits.text()), (200, "100"));
+    let reply = host.get(&token, "/?n=100000").await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (500, "guest-trap")
+    );
+    wait_for_line(reply.request_id(), "table").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_bytes_are_bounded() {
     let host = TestHost::start().await;

@@ -31,6 +31,7 @@ pub mod exports {
 /// The packages without their versions, which are in the names because `wit` holds two of most.
 pub mod wasi {
     pub use super::generated::wasi::{
-        clocks0_3_0 as clocks, config, http0_3_0 as http, logging, random0_3_0 as random,
+        cli0_3_0 as cli, clocks0_3_0 as clocks, config, filesystem0_3_0 as filesystem,
+        http0_3_0 as http, logging, random0_3_0 as random, sockets0_3_0 as sockets,
     };
 }
