@@ -132,7 +132,15 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+        let frame = loop {
+            match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+                // hyper takes trailers for the end of the body, and the run may yet fail. Without the field
+                // `trailer`, which no guest may set, they go nowhere over HTTP/1.1 anyway.
+                Some(Ok(frame)) if frame.is_trailers() => {}
+                other => break other,
+            }
+        };
+        match frame {
             Some(Ok(frame)) => {
                 let sent = this.count(&frame);
                 if sent > this.limit {

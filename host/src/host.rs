@@ -132,6 +132,12 @@ impl Host {
         self.gate.replace_keyring(keyring);
     }
 
+    /// Ready once no invocation runs, also of those whose response is out.
+    pub(crate) async fn idle(&self) {
+        // Never closed, so this is an error for nobody.
+        let _ = self.places.acquire_many(self.limits.invocations).await;
+    }
+
     /// Answers `request`. Never fails: whatever goes wrong becomes an answer and a record.
     pub async fn handle(&self, request: Request<Incoming>) -> Response<HostBody> {
         let mut record = Record::new(self.ids.next(), request.method());
@@ -230,15 +236,17 @@ impl Host {
         let ctx = Ctx::new(rights.clone(), Arc::new(invocation), egress, spent);
         let received = record.received.clone();
         let request = request.map(|body| RequestBody::new(body, limit, received));
-        match webtask.invoke(ctx, &rights.limits, request, place).await {
+        let invoked = webtask.invoke(ctx, &rights.limits, request, place).await;
+        // Also where the guest took the cut body for a whole one: its answer is to another request.
+        if record.received.too_large.load(Ordering::Relaxed) {
+            return Err(Error::BodyTooLarge { limit });
+        }
+        match invoked {
             Ok((response, run)) => Ok(Answer {
                 response,
                 run,
                 rights,
             }),
-            Err(_) if record.received.too_large.load(Ordering::Relaxed) => {
-                Err(Error::BodyTooLarge { limit })
-            }
             Err(error) => Err(error.into()),
         }
     }
@@ -277,7 +285,8 @@ impl Answer {
         record.whole_at = match record.status {
             204 | 304 => Some(0),
             _ if head => Some(0),
-            _ => declared_length(&self.response),
+            // hyper frames by what the body says of itself, where no field says it.
+            _ => declared_length(&self.response).or(self.response.body().size_hint().exact()),
         };
         let limit = self.rights.limits.response_bytes;
         self.response

@@ -15,7 +15,7 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
-use crate::{Limits, capability, ctx::Ctx, needs};
+use crate::{Limits, audit::Interface, capability, ctx::Ctx, needs};
 
 /// How often a running guest yields, and so the resolution of every deadline.
 const TICK: Duration = Duration::from_millis(10);
@@ -23,8 +23,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// Stacks for each invocation of WASI 0.3. Rust's take one.
 const STACKS: u32 = 4;
 
-/// The export by which a component of WASI 0.3 is called, without its version.
-const HANDLER_P3: &str = "wasi:http/handler@0.3.";
+/// The interface of `wasi:http` by which a component of WASI 0.3 is called.
+const HANDLER_P3: &str = "handler";
 
 /// Compiles components and links them with the host's capabilities.
 #[derive(Clone)]
@@ -131,7 +131,8 @@ fn generation(wasm: &[u8]) -> Result<Generation, wasmparser::BinaryReaderError> 
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentExportSection(exports) if depth == 0 => {
                 for export in exports {
-                    if export?.name.name.starts_with(HANDLER_P3) {
+                    let export = export?.name.name.parse::<Interface>();
+                    if export.is_ok_and(|export| export.name == HANDLER_P3 && export.serves()) {
                         return Ok(Generation::P3);
                     }
                 }

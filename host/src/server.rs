@@ -62,13 +62,15 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    // An invocation may go on after its response is out, and its connection gone.
+    let finished = async {
+        graceful.shutdown().await;
+        host.idle().await;
+    };
+    if tokio::time::timeout(drain, finished).await.is_err() {
         tracing::warn!(
             ?drain,
-            "connections were still open after the time to drain; leaving"
+            "requests were still under way after the time to drain; leaving"
         );
     }
 }

@@ -201,8 +201,14 @@ impl Policy {
     ///
     /// What gives nothing is never outside: language runtimes import it without being asked.
     pub(crate) fn refuses_import(&self, name: &str) -> Option<String> {
-        let interface: Interface = name.parse().ok()?;
-        let gives = matches!(interface.standing(), Standing::Always | Standing::Granted);
+        let Ok(interface) = name.parse::<Interface>() else {
+            let shown = crate::text::printable(name, 128);
+            return Some(format!(
+                "imports {shown:?}, which is no interface that a policy could name"
+            ));
+        };
+        // What is unknown here is refused, too: the linker may be more generous with spellings.
+        let gives = interface.standing() != Standing::Nothing;
         (gives && !self.imports.contains(&interface.key())).then(|| {
             format!("imports {interface}, which is outside of the platform's policy {}; its operator would add `import {interface};`", self.name)
         })

@@ -220,8 +220,10 @@ const P3_NOW: &str = "0.3.0";
 
 impl Track {
     fn has(self, version: &str) -> bool {
+        // Build metadata (SemVer section 10) is no part of the version: the linker leaves it away, too.
+        let plain = version.split('+').next().unwrap_or_default();
         let patch = |minor: &str| {
-            let patch = version.strip_prefix(minor);
+            let patch = plain.strip_prefix(minor);
             patch
                 .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|b| b.is_ascii_digit()))
         };

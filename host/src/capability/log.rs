@@ -110,6 +110,12 @@ impl GuestLog {
         }
     }
 
+    /// Whether the limits are used up, and nothing more is recorded.
+    fn is_cut(&self) -> bool {
+        let left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.cut
+    }
+
     /// A record for the author about a power that was denied, with what would grant it.
     pub(crate) fn denied(&self, text: &str) {
         let left = {
@@ -230,6 +236,9 @@ struct Lines {
 
 impl Lines {
     fn push(&mut self, bytes: &[u8]) {
+        if self.log.is_cut() {
+            return;
+        }
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
             let (text, ends) = match piece.strip_suffix(b"\n") {
                 Some(text) => (text, true),
@@ -246,7 +255,12 @@ impl Lines {
     /// Makes records of what is too long for one, but for `rest` bytes: a secret may begin in them.
     fn cut(&mut self, rest: usize) {
         while self.partial.len() > LINE + rest {
-            let spans = self.log.0.rights.secret_spans(&self.partial);
+            let reach = self.partial.get(..LINE + self.longest);
+            let spans = self
+                .log
+                .0
+                .rights
+                .secret_spans(reach.unwrap_or(&self.partial));
             let across = spans.iter().find(|(span, _)| span.contains(&LINE));
             let end = across.map_or(LINE, |(span, _)| span.end);
             let line: Vec<u8> = self.partial.drain(..end).collect();
@@ -269,15 +283,17 @@ impl Drop for Lines {
     }
 }
 
-/// For WASI 0.3. Takes everything at once: what is too much is cut by the log, not held back.
+/// For WASI 0.3, which offers all that the guest wrote: only a part is taken at once, because nothing
+/// interrupts the host.
 impl AsyncWrite for Lines {
     fn poll_write(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.push(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        let taken = bytes.get(..LINE).unwrap_or(bytes);
+        self.push(taken);
+        Poll::Ready(Ok(taken.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

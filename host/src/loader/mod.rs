@@ -216,21 +216,23 @@ impl Worker {
         if let Some(reason) = not_a_component(&bytes) {
             return Err(invalid(reason.to_owned()));
         }
-        if let Some(policy) = &self.policy {
-            let imports = audit::imports(&bytes).map_err(|error| invalid(error.to_string()))?;
-            let outside = imports
-                .iter()
-                .find_map(|import| policy.refuses_import(import));
-            outside.map_or(Ok(()), |reason| Err(invalid(reason)))?;
-        }
         let started = Instant::now();
         let size = bytes.len();
         let compiled = tokio::time::timeout(limit, async {
             let place = self.compiling.clone().acquire_owned().await;
-            let runtime = self.runtime.clone();
+            let (runtime, policy) = (self.runtime.clone(), self.policy.clone());
             let work = move || {
                 // The thread holds the place: a compilation that nobody awaits any more still counts.
                 let _place = place;
+                if let Some(policy) = policy {
+                    let imports = audit::imports(&bytes).map_err(wasmtime::Error::new)?;
+                    let mut outside = imports
+                        .iter()
+                        .filter_map(|name| policy.refuses_import(name));
+                    if let Some(reason) = outside.next() {
+                        return Err(wasmtime::Error::msg(reason));
+                    }
+                }
                 runtime.prepare(&bytes, digest)
             };
             tokio::task::spawn_blocking(work).await
