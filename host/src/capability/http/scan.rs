@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, Version, header};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -86,7 +86,7 @@ impl Watch {
 }
 
 /// What of the head keeps a scan from seeing the whole body as the origin wrote it.
-fn unsearchable<B>(response: &Response<B>) -> Option<&'static str> {
+fn unsearchable<B: Body>(response: &Response<B>) -> Option<&'static str> {
     let headers = response.headers();
     let only = |name: HeaderName, coding: &str| {
         let fits = |value: &HeaderValue| {
@@ -96,6 +96,10 @@ fn unsearchable<B>(response: &Response<B>) -> Option<&'static str> {
         headers.get_all(name).iter().all(fits)
     };
     // 101 ends HTTP, 226 is a difference (RFC 3229).
+    // Its end may be where it broke off, and then what was held back would be released.
+    let open_ended = response.version() < Version::HTTP_2
+        && response.body().size_hint().exact().is_none()
+        && !headers.contains_key(header::TRANSFER_ENCODING);
     let a_part = matches!(response.status().as_u16(), 101 | 206 | 226);
     if a_part || headers.contains_key(header::CONTENT_RANGE) {
         Some("a part")
@@ -103,6 +107,8 @@ fn unsearchable<B>(response: &Response<B>) -> Option<&'static str> {
         Some("another content-encoding than identity")
     } else if !only(header::TRANSFER_ENCODING, "chunked") {
         Some("another transfer-encoding than chunked")
+    } else if open_ended {
+        Some("neither a length nor chunks")
     } else {
         None
     }

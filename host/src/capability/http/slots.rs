@@ -23,12 +23,18 @@ use crate::{
     capability::log::GuestLog, egress::Target, rights::Rights, scan::Search, text::printable,
 };
 
-/// Fields by which a guest asks for a response in parts or in another form, where no scan finds a secret.
-const EVASIVE: [HeaderName; 4] = [
+/// Fields by which a guest asks for a response in parts or in another form, where no scan finds a secret, or
+/// makes another request of the one that the slot is for.
+const EVASIVE: [HeaderName; 9] = [
     header::ACCEPT_CHARSET,
     header::IF_RANGE,
     header::RANGE,
     HeaderName::from_static("a-im"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
 ];
 
 /// The bound secrets of one invocation.
