@@ -56,7 +56,7 @@ async fn trap_3_a_name_that_changes_its_meaning_is_filtered_each_time() {
     let host = TestHost::builder()
         .loopback()
         .dns(&dns)
-        .limits(|limits| limits.connect = Duration::from_millis(500))
+        .limits(|limits| limits.connect = Duration::from_secs(2))
         .start()
         .await;
     let url = format!("http://rebind.test:{}/", origin.address.port());
