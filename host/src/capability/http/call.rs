@@ -124,9 +124,7 @@ impl Call {
 
     /// The typed error that the guest sees; the author's log has the reason and the rest.
     pub(super) fn refuse(&self, reason: Reason, text: &str) -> Error {
-        self.log
-            .denied(&format!("reason={}; {text}", reason.name()));
-        reason.error()
+        reason.tell(&self.log, text)
     }
 
     fn failed(&self, error: &SendError) -> Error {

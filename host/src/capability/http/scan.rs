@@ -95,11 +95,11 @@ fn unsearchable<B: Body>(response: &Response<B>) -> Option<&'static str> {
         };
         headers.get_all(name).iter().all(fits)
     };
-    // 101 ends HTTP, 226 is a difference (RFC 3229).
     // Its end may be where it broke off, and then what was held back would be released.
     let open_ended = response.version() < Version::HTTP_2
         && response.body().size_hint().exact().is_none()
         && !headers.contains_key(header::TRANSFER_ENCODING);
+    // 101 ends HTTP, 226 is a difference (RFC 3229).
     let a_part = matches!(response.status().as_u16(), 101 | 206 | 226);
     if a_part || headers.contains_key(header::CONTENT_RANGE) {
         Some("a part")
