@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 use webtask_tests::{
-    Authority, Dns, Origin, Reply, TestHost, claims_for, policy_with, wait_for_line,
+    Authority, Dns, Origin, Reply, SOON, TestHost, claims_for, policy_with, wait_for_line,
 };
 use webtask_token::{Secret, SecretClaim};
 
@@ -172,7 +172,7 @@ async fn an_origin_that_keeps_the_guest_waiting_is_given_up() {
         let origin = Raw::start(head, Then::Wait).await;
         let reply = call(&host, guests::HASTY, how, &origin.url).await;
         assert_eq!(reply.text(), said);
-        assert!(reply.took < Duration::from_secs(5), "{:?}", reply.took);
+        assert!(reply.took < SOON, "{:?}", reply.took);
     }
 }
 
@@ -341,7 +341,7 @@ async fn an_upload_that_nobody_takes_ends_with_the_caller() {
         began = told.recv() => assert_eq!(began, Some("began")),
     }
     drop(caller);
-    let ended = tokio::time::timeout(Duration::from_secs(5), told.recv()).await;
+    let ended = tokio::time::timeout(SOON, told.recv()).await;
     assert_eq!(ended, Ok(Some("ended")));
 }
 

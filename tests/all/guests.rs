@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
-use webtask_tests::{TestHost, claims_for, exchange, wait_for_line};
+use webtask_tests::{SOON, TestHost, claims_for, exchange, wait_for_line};
 
 use super::built::{P3, examples, guests};
 
@@ -82,11 +82,7 @@ async fn trap_10_park_meets_the_deadline() {
         (reply.status.as_u16(), reply.code().as_str()),
         (504, "guest-deadline")
     );
-    assert!(
-        reply.took >= WALL && reply.took < WALL * 8,
-        "{:?}",
-        reply.took
-    );
+    assert!((WALL..SOON).contains(&reply.took), "{:?}", reply.took);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,11 +93,7 @@ async fn trap_9_spin_meets_the_deadline() {
         (reply.status.as_u16(), reply.code().as_str()),
         (504, "guest-deadline")
     );
-    assert!(
-        reply.took >= WALL && reply.took < WALL * 8,
-        "{:?}",
-        reply.took
-    );
+    assert!((WALL..SOON).contains(&reply.took), "{:?}", reply.took);
 }
 
 /// Trap 9: spinning guests on every worker, and a third request beside them.
@@ -151,16 +143,21 @@ async fn trap_11_headless_breaks_the_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_11_headless_before_anything_is_sent_is_a_500() {
     let host = TestHost::start().await;
-    let reply = host.get(&host.token(guests::HEADLESS), "/").await;
-    if P3 {
-        // The guest learns that its chunk was taken, so it is out.
+    let token = host.token(guests::HEADLESS);
+    // A tick between the chunk and the panic sends the chunk: never a whole answer, and now and then half.
+    for _ in 0..20 {
+        let reply = host.get(&token, "/").await;
+        if reply.status == 500 {
+            assert_eq!(reply.code(), "guest-trap");
+            assert!(
+                !P3,
+                "the guest learned that its chunk was taken, so it is out"
+            );
+            return;
+        }
         assert!(!reply.whole && &reply.body[..] == b"half of ", "{reply:?}");
-        return;
     }
-    assert_eq!(
-        (reply.status.as_u16(), reply.code().as_str()),
-        (500, "guest-trap")
-    );
+    assert!(P3, "no attempt was told before anything was sent");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

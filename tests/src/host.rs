@@ -19,7 +19,7 @@ use webtask_host::{
 };
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
-use crate::{BUILT, Dns, Reply, client};
+use crate::{BUILT, Dns, Reply, SOON, client};
 
 /// A running host, stopped when dropped.
 pub struct TestHost {
@@ -137,7 +137,7 @@ impl TestHost {
         let mut limits = Limits::default();
         // Many hosts share this process: each takes address space for its pool.
         limits.invocations = 64;
-        limits.wall = Duration::from_secs(20);
+        limits.wall = SOON * 2;
         Builder {
             limits,
             code: vec![BUILT.parse().expect("the guests are built")],

@@ -14,4 +14,7 @@ pub use logs::{lines_of, wait_for_line};
 pub use origin::{Origin, Seen};
 pub use tls::Authority;
 
+/// Sooner than anything here ends by itself, and long enough for a machine that is busy with other things.
+pub const SOON: std::time::Duration = std::time::Duration::from_secs(30);
+
 include!(concat!(env!("OUT_DIR"), "/components.rs"));

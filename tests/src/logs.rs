@@ -2,13 +2,22 @@
 
 use std::{
     io::Write,
-    sync::{Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
+use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
-static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+use crate::SOON;
+
+/// Longer than any run of these tests, so that one that hangs is on record when the wait ends.
+const PATIENCE: Duration = SOON.saturating_mul(3);
+
+/// The lines of this process so far.
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Told of every new line.
+static GROWN: LazyLock<watch::Sender<()>> = LazyLock::new(|| watch::Sender::new(()));
 static ON: OnceLock<()> = OnceLock::new();
 
 /// Starts to keep every line that this process logs.
@@ -22,13 +31,14 @@ pub(crate) fn capture() {
     });
 }
 
+/// The subscriber writes a whole event at once.
 struct Sink;
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOG.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
+        let text = String::from_utf8_lossy(bytes);
+        lock().extend(text.lines().map(str::to_owned));
+        GROWN.send_replace(());
         Ok(bytes.len())
     }
 
@@ -45,28 +55,41 @@ impl<'a> MakeWriter<'a> for Sink {
     }
 }
 
-/// The lines that mention `text`, such as the id of a request.
-pub fn lines_of(text: &str) -> Vec<String> {
-    let log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
-    String::from_utf8_lossy(&log)
-        .lines()
-        .filter(|line| line.contains(text))
-        .map(str::to_owned)
-        .collect()
+fn lock() -> MutexGuard<'static, Vec<String>> {
+    LINES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until a line mentions both texts; panics after ten seconds.
+/// The lines that mention `text`, such as the id of a request.
+pub fn lines_of(text: &str) -> Vec<String> {
+    let lines = lock();
+    let of_text = lines.iter().filter(|line| line.contains(text));
+    of_text.cloned().collect()
+}
+
+/// Waits until a line mentions both texts; panics if none comes.
 pub async fn wait_for_line(text: &str, also: &str) -> String {
-    let until = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(line) = lines_of(text).into_iter().find(|line| line.contains(also)) {
-            return line;
-        }
-        assert!(
-            Instant::now() < until,
+    let found = tokio::time::timeout(PATIENCE, find(text, also)).await;
+    found.unwrap_or_else(|_| {
+        panic!(
             "no line with {text:?} and {also:?} in {:#?}",
             lines_of(text)
-        );
-        tokio::task::yield_now().await;
+        )
+    })
+}
+
+async fn find(text: &str, also: &str) -> String {
+    let mut grown = GROWN.subscribe();
+    let mut seen = 0;
+    loop {
+        {
+            let lines = lock();
+            let mut new = lines[seen..].iter();
+            if let Some(line) = new.find(|line| line.contains(text) && line.contains(also)) {
+                return line.clone();
+            }
+            seen = lines.len();
+        }
+        let open = grown.changed().await;
+        open.expect("the log of this process is never closed");
     }
 }
