@@ -1,7 +1,5 @@
 //! The platform's policy: a ceiling over every token, whatever it says.
 
-use std::time::Duration;
-
 use webtask_host::audit::Grants;
 use webtask_tests::{
     Origin, SOON, TestHost, claims_for, examples, guests, policy_with, wait_for_line,

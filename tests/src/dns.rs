@@ -18,8 +18,16 @@ const TTL: u32 = 3_600;
 pub struct Dns {
     /// Where it listens, UDP only.
     pub address: SocketAddr,
-    asked: Arc<Mutex<Vec<(String, RecordType)>>>,
+    asked: Arc<Mutex<Vec<Question>>>,
     served: JoinHandle<()>,
+}
+
+/// A question, sent once or, as UDP needs it, again and again.
+#[derive(Eq, PartialEq)]
+struct Question {
+    name: String,
+    kind: RecordType,
+    id: u16,
 }
 
 impl Dns {
@@ -50,14 +58,14 @@ impl Dns {
     /// Every name that was asked for IPv4 addresses, in order.
     pub fn asked(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_v4 = asked.iter().filter(|(_, kind)| *kind == RecordType::A);
-        of_v4.map(|(name, _)| name.clone()).collect()
+        let of_v4 = asked.iter().filter(|asked| asked.kind == RecordType::A);
+        of_v4.map(|asked| asked.name.clone()).collect()
     }
 }
 
 fn reply(
     packet: &[u8],
-    seen: &Mutex<Vec<(String, RecordType)>>,
+    seen: &Mutex<Vec<Question>>,
     answer: &impl Fn(&str, usize) -> Option<Vec<IpAddr>>,
 ) -> Option<Vec<u8>> {
     let query = Message::from_vec(packet).ok()?;
@@ -67,11 +75,20 @@ fn reply(
         question.query_type(),
     );
     let name = name.trim_end_matches('.').to_owned();
+    let asked = Question {
+        name: name.clone(),
+        kind,
+        id: query.metadata.id,
+    };
     let before = {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = (name.clone(), kind);
-        let before = seen.iter().filter(|other| **other == asked).count();
-        seen.push(asked);
+        let at = seen.iter().position(|other| *other == asked);
+        let earlier = &seen[..at.unwrap_or(seen.len())];
+        let same = |other: &&Question| (&other.name, other.kind) == (&name, kind);
+        let before = earlier.iter().filter(same).count();
+        if at.is_none() {
+            seen.push(asked);
+        }
         before
     };
     let mut reply = Message::response(query.metadata.id, OpCode::Query);
