@@ -275,6 +275,30 @@ async fn kept_connections_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_token_keeps_no_more_connections_than_its_share() {
+    let origins = [
+        Origin::start(ok).await,
+        Origin::start(ok).await,
+        Origin::start(ok).await,
+    ];
+    let host = TestHost::builder()
+        .loopback()
+        .limits(|limits| limits.pool = 16)
+        .start()
+        .await;
+    let grants = origins.each_ref().map(|to| format!("* {}", to.url("/*")));
+    let grants = grants.each_ref().map(String::as_str);
+    let token = host.token_with_grants(guests::CALLS, &grants);
+    // An eighth are two: the third takes the place of the first.
+    for at in [0, 1, 2, 2, 0] {
+        let said = calls(&host, &token, "n=1", &origins[at].url("/")).await;
+        assert_eq!(said, ["200 15"]);
+    }
+    assert_eq!(origins[2].connections(), [0, 0]);
+    assert_eq!(origins[0].connections(), [0, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_2_carries_many_calls_over_one_connection() {
     let authority = Authority::new();
     let origin = Origin::tls(authority.acceptor("127.0.0.1", &["h2", "http/1.1"]), ok).await;

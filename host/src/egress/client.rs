@@ -11,6 +11,7 @@ use http_body::Body;
 use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 
 use super::{
     ConnectError, Egress, EgressError, Key, Ranges, Target,
@@ -82,7 +83,8 @@ impl Egress {
             inner,
             over: Arc::clone(&sent),
         });
-        if let Some(mut lease) = self.kept(key, connect).await {
+        let until = Instant::now() + connect;
+        if let Some(mut lease) = self.kept(key, until).await {
             lease.sent = sent.clone();
             match attempt(lease, &key.target, request, answer).await? {
                 Attempt::Answered(response) => return Ok(response),
@@ -90,8 +92,9 @@ impl Egress {
             }
         }
         sent.store(false, Ordering::Relaxed);
+        let left = until.saturating_duration_since(Instant::now());
         let (stream, protocol) = self
-            .connect(&key.target, key.ranges, Offer::Any, connect)
+            .connect(&key.target, key.ranges, Offer::Any, left)
             .await?;
         let mut lease = self.pool.open(key, stream, protocol).await?;
         lease.sent = sent;
@@ -101,11 +104,12 @@ impl Egress {
         }
     }
 
-    /// A kept connection that can take a request. The closed ones in its way are dropped.
-    async fn kept(&self, key: &Key, limit: Duration) -> Option<Lease> {
+    /// A kept connection that can take a request, unless it takes too long to find one. Those in its way
+    /// that are closed, or do not get ready, are dropped.
+    async fn kept(&self, key: &Key, until: Instant) -> Option<Lease> {
         while let Some(mut lease) = self.pool.take(key) {
             let sender = lease.sender.as_mut()?;
-            let ready = tokio::time::timeout(limit, sender.ready()).await;
+            let ready = tokio::time::timeout_at(until, sender.ready()).await;
             if matches!(ready, Ok(Ok(()))) {
                 return Some(lease);
             }

@@ -1,7 +1,7 @@
 //! Connections kept for later calls: never for another token, target or purpose, and never too many.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -21,8 +21,9 @@ use super::{
     tls::Protocol,
 };
 
-/// Connections kept for one key.
-const PER_KEY: usize = 64;
+/// One in this many of the kept connections is the most that one owner has, whatever they lead to: nobody's
+/// calls close those of everybody else.
+const SHARE: usize = 8;
 
 /// Who may use a connection, and for what. What differs in any of it shares none.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -43,12 +44,15 @@ pub(super) struct Pool {
 
 struct Shared {
     most: usize,
+    share: usize,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     kept: HashMap<Arc<Key>, Vec<Kept>>,
+    /// How many of them each owner has, and all have.
+    owned: HashMap<LinkId, usize>,
     count: usize,
 }
 
@@ -59,10 +63,11 @@ struct Kept {
 }
 
 impl Pool {
-    /// Keeps `most` connections in all; heads of answers are bounded to `header_bytes`.
+    /// Keeps `most` connections in all, an eighth of them for one owner; heads of answers are bounded to `header_bytes`.
     pub(super) fn new(most: usize, header_bytes: usize) -> Self {
         let shared = Shared {
             most,
+            share: most.div_ceil(SHARE),
             state: Mutex::default(),
         };
         Self {
@@ -123,23 +128,20 @@ impl Shared {
     /// Keeps a connection, in the place of the one that was idle for longest if there is no other place.
     fn keep(&self, key: &Arc<Key>, connection: Arc<Connection>, sender: Sender) {
         let mut state = self.state();
-        if state
-            .kept
-            .get(key)
-            .is_some_and(|list| list.len() >= PER_KEY)
-        {
-            state.evict(Some(key));
+        if state.owned(key.owner) >= self.share {
+            state.evict(Some(key.owner));
         }
         if state.count >= self.most {
             state.evict(None);
         }
-        let list = state.kept.get(key).map_or(0, Vec::len);
+        let full = state.count >= self.most || state.owned(key.owner) >= self.share;
         // What is not kept closes when its exchanges are over.
-        if !connection.lives() || state.count >= self.most || list >= PER_KEY {
+        if full || !connection.lives() {
             connection.close();
             return;
         }
         state.count += 1;
+        *state.owned.entry(key.owner).or_default() += 1;
         let kept = Kept { connection, sender };
         state.kept.entry(key.clone()).or_default().push(kept);
     }
@@ -151,6 +153,10 @@ impl Shared {
 }
 
 impl State {
+    fn owned(&self, owner: LinkId) -> usize {
+        self.owned.get(&owner).copied().unwrap_or(0)
+    }
+
     fn remove_if(&mut self, key: &Key, unwanted: impl Fn(&Kept) -> bool) {
         let Some(list) = self.kept.get_mut(key) else {
             return;
@@ -163,22 +169,28 @@ impl State {
 
     fn removed(&mut self, key: &Key, number: usize) {
         self.count -= number;
+        if let Entry::Occupied(mut owned) = self.owned.entry(key.owner) {
+            *owned.get_mut() -= number;
+            if *owned.get() == 0 {
+                owned.remove();
+            }
+        }
         if self.kept.get(key).is_some_and(Vec::is_empty) {
             self.kept.remove(key);
         }
     }
 
-    /// Closes the connection that was idle for longest, of `key` or of all.
-    fn evict(&mut self, key: Option<&Key>) {
+    /// Closes the connection that was idle for longest, of `owner` or of all.
+    fn evict(&mut self, owner: Option<LinkId>) {
         let idle = |kept: &Kept| kept.connection.idle_since();
         let oldest = self
             .kept
             .iter()
-            .filter(|(of, _)| key.is_none_or(|key| *key == ***of))
-            .flat_map(|(of, list)| list.iter().map(move |kept| (of, kept)))
-            .filter_map(|(of, kept)| Some((idle(kept)?, of, &kept.connection)))
+            .filter(|(key, _)| owner.is_none_or(|owner| owner == key.owner))
+            .flat_map(|(key, list)| list.iter().map(move |kept| (key, kept)))
+            .filter_map(|(key, kept)| Some((idle(kept)?, key, &kept.connection)))
             .min_by_key(|(since, ..)| *since)
-            .map(|(_, of, connection)| (of.clone(), connection.clone()));
+            .map(|(_, key, connection)| (key.clone(), connection.clone()));
         if let Some((key, connection)) = oldest {
             connection.close();
             self.remove_if(&key, |kept| Arc::ptr_eq(&kept.connection, &connection));
