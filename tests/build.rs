@@ -7,9 +7,6 @@ use std::{
     process::{Command, Stdio, exit},
 };
 
-/// Guests that are written for WASI 0.2 without the SDK: `required-features` of their package says so too.
-const ONLY_P2: &[&str] = &["thief"];
-
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
@@ -51,9 +48,6 @@ fn main() {
                 "/// Components built from `{sources}`.\npub mod {module} {{\n"
             ));
             for name in names(&root.join(sources)) {
-                if features.is_some() && ONLY_P2.contains(&&*name) {
-                    continue;
-                }
                 let file = format!("{name}.wasm");
                 let path = built.join(&file);
                 fs::copy(target.join("wasm32-wasip2/guest").join(&file), &path)
@@ -134,13 +128,15 @@ fn build(root: &Path, target: &Path, features: Option<&str>) {
     }
 }
 
-/// The programs of a package: the names of its `src/bin/*.rs`.
+/// The programs of a package: the names of its `src/bin/*.rs` and `src/bin/*/main.rs`.
 fn names(sources: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(sources)
         .expect("the package has programs")
         .filter_map(|entry| {
             let path = entry.ok()?.path();
-            (path.extension()? == "rs").then(|| path.file_stem()?.to_str().map(str::to_owned))?
+            let program =
+                path.extension().is_some_and(|ext| ext == "rs") || path.join("main.rs").exists();
+            program.then(|| path.file_stem()?.to_str().map(str::to_owned))?
         })
         .collect();
     names.sort();

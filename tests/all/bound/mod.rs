@@ -494,7 +494,7 @@ async fn an_unpinned_token_keeps_its_bound_secret() {
     assert_eq!(echo.seen().len(), 1);
 }
 
-/// In the order of `tests/guests/src/bin/thief.rs`.
+/// In the order of `tests/guests/src/bin/thief/main.rs`.
 const WAYS: [&str; 50] = [
     "ask_by_name",
     "ask_in_other_words",
@@ -549,8 +549,7 @@ const WAYS: [&str; 50] = [
 ];
 
 fn thief_claims(echo: &Echo, other: &Origin) -> Claims {
-    // Its ways are of WASI 0.2 as it is, without an SDK between: there is no thief of 0.3.
-    let mut claims = bound_claims(webtask_tests::p2::guests::THIEF, echo);
+    let mut claims = bound_claims(guests::THIEF, echo);
     claims
         .out
         .push(format!("* {}", other.url("/*")).parse().expect("a grant"));

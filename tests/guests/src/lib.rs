@@ -3,6 +3,9 @@ pub use webtask::__bindings::wasi;
 pub use webtask::__bindings::wasi::http::types::*;
 pub use webtask::__private::Guest;
 
+mod call;
+pub use call::{Call, Pairs};
+
 #[cfg(not(feature = "p3"))]
 mod p2;
 #[cfg(not(feature = "p3"))]

@@ -1,5 +1,12 @@
 //! WASI 0.2 as it is.
-use crate::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
+use crate::call::fields;
+use crate::wasi::http::outgoing_handler;
+use crate::wasi::io::streams::{InputStream, OutputStream};
+use crate::{
+    Call, Fields, FutureIncomingResponse, IncomingBody, IncomingRequest, OutgoingBody,
+    OutgoingRequest, OutgoingResponse, Pairs, ResponseOutparam,
+};
+use std::time::Duration;
 
 /// Exports a closure as the handler, and makes a program of the file.
 #[macro_export]
@@ -44,6 +51,100 @@ pub fn write(body: &OutgoingBody, bytes: &[u8]) {
     for chunk in bytes.chunks(4096) {
         if stream.blocking_write_and_flush(chunk).is_err() {
             return;
+        }
+    }
+}
+
+/// A request that goes out.
+pub type Outgoing = OutgoingRequest;
+
+/// A call under way.
+pub struct Exchange {
+    to: Option<(OutputStream, OutgoingBody)>,
+    coming: FutureIncomingResponse,
+}
+
+impl Exchange {
+    /// Sends the head.
+    pub fn begin(call: &Call<'_>) -> Result<Self, String> {
+        let request = OutgoingRequest::new(fields(&call.fields)?);
+        call.aim(&request)?;
+        let body = call.body.map(|_| request.body().expect("the first time"));
+        let coming = outgoing_handler::handle(request, Some(call.options()));
+        let coming = coming.map_err(|code| format!("{code:?}"))?;
+        let to = body.map(|body| (body.write().expect("the first time"), body));
+        Ok(Self { to, coming })
+    }
+
+    /// Sends a piece of the body, as far as it is taken.
+    pub async fn write(&mut self, bytes: &[u8]) {
+        let Some((stream, _)) = &self.to else {
+            return;
+        };
+        for chunk in bytes.chunks(4096) {
+            if stream.blocking_write_and_flush(chunk).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Ends the body.
+    pub async fn finish(&mut self, trailers: Option<Fields>) -> Result<(), String> {
+        let Some((stream, body)) = self.to.take() else {
+            return Ok(());
+        };
+        drop(stream);
+        OutgoingBody::finish(body, trailers).map_err(|code| format!("{code:?}"))
+    }
+
+    /// Waits for the head of the answer.
+    pub async fn answer(&mut self) -> Result<Answer, String> {
+        self.coming.subscribe().block();
+        let response = self.coming.get().ok_or("no response")?;
+        let response = response.map_err(|()| "taken")?;
+        let response = response.map_err(|code| format!("{code:?}"))?;
+        let body = response.consume().map_err(|()| "no body")?;
+        Ok(Answer {
+            status: response.status(),
+            fields: response.headers().entries(),
+            stream: body.stream().map_err(|()| "no stream")?,
+            body,
+        })
+    }
+}
+
+/// An answer whose body is coming.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The header fields.
+    pub fields: Pairs,
+    stream: InputStream,
+    body: IncomingBody,
+}
+
+impl Answer {
+    /// The next bytes, at most `most`, or how the body ended.
+    pub async fn read(&mut self, most: u64) -> Result<Vec<u8>, String> {
+        let read = self.stream.blocking_read(most);
+        read.map_err(|error| format!("{error:?}"))
+    }
+
+    /// What of `wanted` bytes is there within so much time.
+    pub async fn read_soon(&mut self, wanted: u64, within: Duration) -> Vec<u8> {
+        std::thread::sleep(within);
+        self.stream.read(wanted).unwrap_or_default()
+    }
+
+    /// The trailers, once the body was read.
+    pub async fn end(self) -> Result<Pairs, String> {
+        drop(self.stream);
+        let trailers = IncomingBody::finish(self.body);
+        trailers.subscribe().block();
+        match trailers.get() {
+            Some(Ok(Ok(Some(fields)))) => Ok(fields.entries()),
+            Some(Ok(Ok(None))) => Ok(Pairs::new()),
+            other => Err(format!("{other:?}")),
         }
     }
 }
