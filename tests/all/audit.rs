@@ -33,6 +33,20 @@ fn component(imports: &[&str], of_them: &str) -> Vec<u8> {
     wat::parse_str(text).expect("valid text")
 }
 
+/// The same in the manner of WASI 0.3, with a handler of another type: it loads, and cannot be called.
+fn newer_component(imports: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            {imports}
+            (core module $m (func (export "handle")))
+            (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i "handle")))
+            (instance $h (export "handle" (func $f)))
+            (export "wasi:http/handler@0.3.0" (instance $h)))"#
+    );
+    wat::parse_str(text).expect("valid text")
+}
+
 /// The component in a file of a directory.
 fn file(dir: &tempfile::TempDir, wasm: &[u8]) -> PathBuf {
     let path = dir
@@ -161,17 +175,32 @@ async fn what_the_audit_says_is_refused_is_refused() {
     );
 }
 
-/// The audit's table is the linker's: what it has of WASI 0.2 and of ours is what the guests import, and
-/// they run. The rest is asked of the linker here, by a function or a resource of it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_interface_of_the_table_is_linked() {
+/// What is in the table and imported by no guest: the guests run, so the linker has what they import.
+fn imported_by_no_guest(generation: &str) -> Vec<String> {
     let mut imported = BTreeSet::new();
     for (_, path) in ALL {
         let needs = Needs::of(&std::fs::read(path).expect("built")).expect("a component");
         imported.extend(needs.imports.iter().map(ToString::to_string));
     }
-    let resource = |name: &str| format!("(export {name:?} (type (sub resource)))");
-    let u64_of = |name: &str| format!("(export {name:?} (func (result u64)))");
+    let all = Interface::all().map(|(interface, _)| interface.to_string());
+    all.filter(|name| name.contains("@0.3.") == (generation == "0.3"))
+        .filter(|name| !imported.contains(name))
+        .collect()
+}
+
+fn resource(name: &str) -> String {
+    format!("(export {name:?} (type (sub resource)))")
+}
+
+fn function(name: &str, of: &str) -> String {
+    format!("(export {name:?} (func {of}))")
+}
+
+/// The audit's table is the linker's. What no guest imports of it is asked of the linker here, by a function
+/// or a resource of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_interface_of_the_table_is_linked() {
+    let u64_of = |name| function(name, "(result u64)");
     let members: BTreeMap<&str, String> = [
         (
             "wasi:random/insecure@0.2.12",
@@ -187,11 +216,7 @@ async fn every_interface_of_the_table_is_linked() {
         ),
     ]
     .into();
-    for (interface, _) in Interface::all() {
-        let name = interface.to_string();
-        if imported.contains(&name) || name.contains("@0.3.") {
-            continue;
-        }
+    for name in imported_by_no_guest("0.2") {
         let member = members.get(name.as_str());
         let wasm = component(
             &[&name],
@@ -200,5 +225,59 @@ async fn every_interface_of_the_table_is_linked() {
         assert!(Needs::of(&wasm).expect("a component").refusals().is_empty());
         let (code, line) = served(&wasm, "guest-no-response").await;
         assert_eq!(code, "guest-no-response", "{line}");
+    }
+}
+
+/// The same for WASI 0.3.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_interface_of_the_table_is_linked_for_0_3() {
+    // A resource of one interface in a function of another.
+    let terminal = |name: &str, of: &str| {
+        let import = format!(
+            "(import \"wasi:cli/{of}@0.3.0\" (instance $of {}))",
+            resource(of)
+        );
+        let alias = format!("(alias export $of {of:?} (type $r))");
+        let used = format!("(alias outer 1 $r (type $o)) (export {of:?} (type $t (eq $o)))");
+        let get = function(&format!("get-{name}"), "(result (option (own $t)))");
+        (format!("{import} {alias}"), format!("{used} {get}"))
+    };
+    let plain = |member: String| (String::new(), member);
+    let failing = "(type $c (enum \"io\" \"illegal-byte-sequence\" \"pipe\"))
+        (export \"error-code\" (type $e (eq $c)))";
+    let write = function(
+        "write-via-stream",
+        "(param \"data\" (stream u8)) (result (future (result (error $e))))",
+    );
+    for name in imported_by_no_guest("0.3") {
+        let (before, member) = match name.as_str() {
+            "wasi:cli/stderr@0.3.0" => plain(format!("{failing} {write}")),
+            "wasi:cli/exit@0.3.0" => plain(function("exit", "(param \"status\" (result))")),
+            "wasi:cli/terminal-input@0.3.0" => plain(resource("terminal-input")),
+            "wasi:cli/terminal-output@0.3.0" => plain(resource("terminal-output")),
+            "wasi:cli/terminal-stdin@0.3.0" => terminal("terminal-stdin", "terminal-input"),
+            "wasi:cli/terminal-stdout@0.3.0" => terminal("terminal-stdout", "terminal-output"),
+            "wasi:cli/terminal-stderr@0.3.0" => terminal("terminal-stderr", "terminal-output"),
+            "wasi:clocks/system-clock@0.3.0" => plain(function("get-resolution", "(result u64)")),
+            "wasi:random/insecure@0.3.0" => {
+                plain(function("get-insecure-random-u64", "(result u64)"))
+            }
+            "wasi:random/insecure-seed@0.3.0" => {
+                plain(function("get-insecure-seed", "(result (tuple u64 u64))"))
+            }
+            name => panic!("{name} is asked by nobody"),
+        };
+        let with = |member: &str| {
+            let wasm = newer_component(&format!("{before} (import {name:?} (instance {member}))"));
+            assert!(Needs::of(&wasm).expect("a component").refusals().is_empty());
+            wasm
+        };
+        // Linked: it comes as far as the call of a handler that is none.
+        let (code, line) = served(&with(&member), "webtask::access").await;
+        assert_eq!(code, "guest-trap", "{line}");
+        // What the linker does not have is refused before.
+        let other = function("no-such-thing", "(result u64)");
+        let (code, line) = served(&with(&other), &name).await;
+        assert_eq!(code, "component-invalid", "{line}");
     }
 }

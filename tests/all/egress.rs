@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::Response;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use webtask_tests::{Origin, Reply, TestHost, claims_for, wait_for_line};
 
 use super::built::guests;
@@ -180,4 +181,50 @@ async fn an_origin_that_is_down_is_a_typed_error() {
     let token = host.token_with_grants(guests::OUTBOUND, &[&format!("GET {url}")]);
     let reply = outbound(&host, &token, &url).await;
     assert_eq!(reply.json()["error"], "connect", "{reply:?}");
+}
+
+/// Calls beyond the limit are refused at once, and those that are done make room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outbound_calls_at_the_same_time_are_bounded() {
+    let host = TestHost::builder()
+        .loopback()
+        .limits(|limits| limits.concurrent_calls = 2)
+        .start()
+        .await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let address = silent.local_addr().expect("bound");
+    let mut claims = claims_for(guests::CALLS);
+    claims.out = vec![format!("* http://{address}/").parse().expect("a grant")];
+    claims.tenant = format!("at-{}", address.port());
+    let (token, tenant) = (host.seal(&claims), claims.tenant);
+    let path = format!("/?n=3&wide=3&url=http://{address}/");
+    let answered = async {
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            held.push(silent.accept().await.expect("a connection").0);
+        }
+        // The third was refused while both were under way.
+        wait_for_line(&tenant, "reason=too-many-calls").await;
+        for mut stream in held {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).await.expect("an answer is taken");
+        }
+    };
+    let (reply, ()) = tokio::join!(host.get(&token, &path), answered);
+    let good = reply.text().lines().filter(|line| *line == "200 2");
+    assert_eq!(
+        (good.count(), reply.text().lines().count()),
+        (2, 3),
+        "{reply:?}"
+    );
+
+    let origin = Origin::start(|_| ok("again")).await;
+    let token = host.token_with_grants(guests::CALLS, &[&format!("* {}", origin.url("/"))]);
+    let path = format!("/?n=6&wide=2&url={}", origin.url("/"));
+    let reply = host.get(&token, &path).await;
+    assert_eq!(reply.text(), ["200 5"; 6].join("\n"));
 }

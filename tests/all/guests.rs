@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
-use webtask_tests::{SOON, TestHost, claims_for, exchange, wait_for_line};
+use webtask_tests::{SOON, TestHost, claims_for, exchange, lines_of, wait_for_line};
 
 use super::built::{P3, examples, guests};
 
@@ -359,4 +359,31 @@ async fn draining_finishes_what_runs() {
         tokio::net::TcpStream::connect(address).await.is_err(),
         "a stopped host accepts no more"
     );
+}
+
+/// Trailers are an end to HTTP, and none to the run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_11_a_run_that_fails_after_its_trailers_ends_no_better() {
+    let host = TestHost::start().await;
+    let token = host.token(guests::TRAILERS);
+    for _ in 0..5 {
+        let reply = host.get(&token, "/").await;
+        assert!(reply.status == 500 || !reply.whole, "{reply:?}");
+        let record = wait_for_line(reply.request_id(), "webtask::access").await;
+        assert!(record.contains("code=\"guest-trap\""), "{record}");
+    }
+}
+
+/// The caller has its whole answer and has gone, and the guest is still at work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn draining_waits_for_work_after_the_response() {
+    let host = TestHost::start().await;
+    let request =
+        Request::head("/run/?ms=1000").header("webtask-token", host.token(guests::STATUS));
+    let request = request.body(Empty::<Bytes>::new()).expect("a request");
+    let reply = host.send(request).await;
+    assert_eq!(reply.status, 200);
+    host.stop().await;
+    let lines = lines_of(reply.request_id()).concat();
+    assert!(lines.contains("still alive"), "{lines}");
 }

@@ -312,3 +312,34 @@ async fn nobody_stalls_the_loading_of_anothers_code() {
     };
     assert_eq!(reply.status, 200, "{reply:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetches_at_the_same_time_are_bounded() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let url = format!("http://{}/x", silent.local_addr().expect("bound"));
+    let origin = Origin::start(|_| Response::new(hello())).await;
+    let host = TestHost::builder()
+        .loopback()
+        .code(&url)
+        .code(&origin.url("/"))
+        .limits(|limits| limits.fetches = 1)
+        .start()
+        .await;
+    let other = at(&origin.url("/hello.wasm"));
+    let token = host.seal(&at(&url));
+    let mut stalled = std::pin::pin!(host.get(&token, ""));
+    let stream = tokio::select! {
+        reply = &mut stalled => panic!("a silent origin answered: {reply:?}"),
+        accepted = silent.accept() => accepted.expect("a connection").0,
+    };
+    let (status, code, id) = code_of(&host, &other).await;
+    assert_eq!((status, code.as_str()), (503, "overloaded"));
+    wait_for_line(&id, "the limit fetches").await;
+    assert!(origin.seen().is_empty());
+    drop(stream);
+    assert_eq!(stalled.await.code(), "component-fetch");
+    // The place is free again.
+    assert_eq!(host.get(&host.seal(&other), "").await.status, 200);
+}

@@ -6,6 +6,7 @@
 )]
 
 mod audit;
+mod callers;
 mod caveats;
 mod issuer;
 mod javascript;

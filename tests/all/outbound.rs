@@ -1,41 +1,17 @@
-//! Outbound connections: what names may mean, which calls share a connection, TLS and HTTP/2.
+//! Outbound connections: what names may mean, whom TLS trusts, and that there is one way out.
 
 use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, Version};
-use rustls::HandshakeKind;
+use http::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use webtask_tests::{
-    Authority, Dns, Origin, Reply, SOON, Seen, TestHost, claims_for, get, now, wait_for_line,
+use webtask_tests::{Authority, Dns, Origin, SOON, TestHost, now, wait_for_line};
+use webtask_token::Claims;
+
+use super::{
+    built::examples,
+    calls::{caller, calls, loopback, ok, refused, trusting},
 };
-use webtask_token::{Caveat, Claims};
-
-use super::built::{examples, guests};
-
-fn ok(_: &Seen) -> Response<Bytes> {
-    Response::new(Bytes::from_static(b"from the origin"))
-}
-
-/// A token for the guest `calls` that may send anything to `url`.
-fn caller(host: &TestHost, url: &str) -> String {
-    host.token_with_grants(guests::CALLS, &[&format!("* {url}")])
-}
-
-/// What the guest `calls` says, a line for each call.
-async fn calls(host: &TestHost, token: &str, how: &str, url: &str) -> Vec<String> {
-    let reply = host.get(token, &format!("/?{how}&url={url}")).await;
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply.text().lines().map(str::to_owned).collect()
-}
-
-/// A call that must fail, and the reason that the log gives.
-async fn refused(host: &TestHost, token: &str, url: &str, reason: &str) -> Reply {
-    let reply = host.get(token, &format!("/?url={url}")).await;
-    assert!(!reply.text().starts_with("200"), "{reply:?}");
-    wait_for_line(reply.request_id(), &format!("reason={reason}")).await;
-    reply
-}
 
 fn ips<const N: usize>(addresses: [&str; N]) -> Option<Vec<IpAddr>> {
     Some(addresses.map(|ip| ip.parse().expect("an address")).to_vec())
@@ -134,233 +110,12 @@ async fn a_name_server_that_does_not_answer_is_given_up() {
     assert!(reply.took < SOON, "{:?}", reply.took);
 }
 
-/// Trap 4: calls of one token share a connection, in one invocation and over several.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_of_one_token_use_one_connection() {
-    let origin = Origin::start(ok).await;
-    let host = TestHost::builder().loopback().start().await;
-    let token = caller(&host, &origin.url("/*"));
-    for _ in 0..2 {
-        let said = calls(&host, &token, "n=3", &origin.url("/")).await;
-        assert_eq!(said, ["200 15"; 3]);
-    }
-    assert_eq!(origin.connections(), [0; 6]);
-}
-
-/// Trap 4: another root is another holder, although everything else is the same; what was derived from
-/// a token is not.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trap_4_tokens_of_different_roots_never_share_a_connection() {
-    let authority = Authority::new();
-    let secure = Origin::tls(authority.acceptor("127.0.0.1", &["h2"]), ok).await;
-    let plain = Origin::start(ok).await;
-    let host = TestHost::builder()
-        .loopback()
-        .ca(&authority.file())
-        .start()
-        .await;
-    for origin in [plain, secure] {
-        let mut claims = claims_for(guests::CALLS);
-        claims.out = vec![format!("* {}", origin.url("/*")).parse().expect("a grant")];
-        // The same claims, sealed twice.
-        let (first, second) = (host.seal(&claims), host.seal(&claims));
-        let note = Some("derived".to_owned());
-        let derived = webtask_token::attenuate(
-            &first,
-            &Caveat {
-                note,
-                ..Caveat::default()
-            },
-        );
-        for token in [&first, &second, &derived.expect("a caveat"), &second] {
-            let said = calls(&host, token, "n=2", &origin.url("/")).await;
-            assert_eq!(said, ["200 15"; 2]);
-        }
-        assert_eq!(origin.connections(), [0, 0, 1, 1, 0, 0, 1, 1]);
-    }
-}
-
-/// Trap 4: an open connection is no grant.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trap_4_a_kept_connection_does_not_outlive_the_grant() {
-    let origin = Origin::start(ok).await;
-    let host = TestHost::builder().loopback().start().await;
-    let token = caller(&host, &origin.url("/*"));
-    assert_eq!(
-        calls(&host, &token, "n=1", &origin.url("/")).await,
-        ["200 15"]
-    );
-    let out = Some(vec!["* https://elsewhere.test/*".parse().expect("a grant")]);
-    let narrowed = webtask_token::attenuate(
-        &token,
-        &Caveat {
-            out,
-            ..Caveat::default()
-        },
-    );
-    let narrowed = narrowed.expect("a caveat");
-    refused(&host, &narrowed, &origin.url("/"), "no-grant").await;
-    // Revoked, it is not even opened.
-    let request = http::Request::post("/v1/revoke").header("webtask-token", &token);
-    let request = request.body(http_body_util::Empty::<Bytes>::new());
-    assert_eq!(host.send(request.expect("a request")).await.status, 200);
-    assert_eq!(
-        get(host.address, &token, "/run").await.code(),
-        "token-revoked"
-    );
-    assert_eq!(origin.seen().len(), 1);
-}
-
-/// Trap 4: what is not read to its end is not used again.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trap_4_a_connection_with_half_an_answer_is_closed() {
-    let origin = Origin::start(|_| Response::new(vec![0; 1 << 20].into())).await;
-    let host = TestHost::builder().loopback().start().await;
-    let token = caller(&host, &origin.url("/*"));
-    let said = calls(&host, &token, "n=3&way=head", &origin.url("/")).await;
-    assert_eq!(said, ["200 0"; 3]);
-    assert_eq!(origin.connections(), [0, 1, 2]);
-}
-
-/// Trap 4: no TLS session is resumed, not even for the same token: each connection shows its certificate.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trap_4_no_tls_session_is_resumed() {
-    let authority = Authority::new();
-    let acceptor = authority.acceptor("127.0.0.1", &["http/1.1"]);
-    let origin = Origin::tls(acceptor, |_| Response::new(vec![0; 1 << 20].into())).await;
-    let host = TestHost::builder()
-        .loopback()
-        .ca(&authority.file())
-        .start()
-        .await;
-    let token = caller(&host, &origin.url("/*"));
-    calls(&host, &token, "n=3&way=head", &origin.url("/")).await;
-    calls(
-        &host,
-        &caller(&host, &origin.url("/*")),
-        "n=1",
-        &origin.url("/"),
-    )
-    .await;
-    assert_eq!(origin.connections(), [0, 1, 2, 3]);
-    for seen in origin.seen() {
-        assert_eq!(seen.handshake, Some(HandshakeKind::Full));
-    }
-}
-
-/// The limit holds for all tokens together; the one that was idle for longest makes room.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kept_connections_are_bounded() {
-    let origin = Origin::start(ok).await;
-    let host = TestHost::builder()
-        .loopback()
-        .limits(|limits| limits.pool = 2)
-        .start()
-        .await;
-    let tokens = [(); 3].map(|()| caller(&host, &origin.url("/*")));
-    for at in [0, 1, 2, 2, 1, 0] {
-        let said = calls(&host, &tokens[at], "n=1", &origin.url("/")).await;
-        assert_eq!(said, ["200 15"]);
-    }
-    // The third took the place of the first, which needs a new one.
-    assert_eq!(origin.connections(), [0, 1, 2, 2, 1, 3]);
-    let host = TestHost::builder()
-        .loopback()
-        .limits(|limits| limits.pool = 0)
-        .start()
-        .await;
-    let token = caller(&host, &origin.url("/*"));
-    calls(&host, &token, "n=2", &origin.url("/")).await;
-    assert_eq!(origin.connections()[6..], [4, 5]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_token_keeps_no_more_connections_than_its_share() {
-    let origins = [
-        Origin::start(ok).await,
-        Origin::start(ok).await,
-        Origin::start(ok).await,
-    ];
-    let host = TestHost::builder()
-        .loopback()
-        .limits(|limits| limits.pool = 16)
-        .start()
-        .await;
-    let grants = origins.each_ref().map(|to| format!("* {}", to.url("/*")));
-    let grants = grants.each_ref().map(String::as_str);
-    let token = host.token_with_grants(guests::CALLS, &grants);
-    // An eighth are two: the third takes the place of the first.
-    for at in [0, 1, 2, 2, 0] {
-        let said = calls(&host, &token, "n=1", &origins[at].url("/")).await;
-        assert_eq!(said, ["200 15"]);
-    }
-    assert_eq!(origins[2].connections(), [0, 0]);
-    assert_eq!(origins[0].connections(), [0, 1]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http_2_carries_many_calls_over_one_connection() {
-    let authority = Authority::new();
-    let origin = Origin::tls(authority.acceptor("127.0.0.1", &["h2", "http/1.1"]), ok).await;
-    let host = TestHost::builder()
-        .loopback()
-        .ca(&authority.file())
-        .start()
-        .await;
-    let token = caller(&host, &origin.url("/*"));
-    assert_eq!(
-        calls(&host, &token, "n=1", &origin.url("/a?b=c")).await,
-        ["200 15"]
-    );
-    let said = calls(
-        &host,
-        &token,
-        "n=16&wide=8&up=100000",
-        &origin.url("/a?b=c"),
-    )
-    .await;
-    assert_eq!(said, vec!["200 15"; 16]);
-    assert_eq!(origin.connections(), vec![0; 17]);
-    for (index, seen) in origin.seen().iter().enumerate() {
-        assert_eq!(
-            (seen.version, seen.path.as_str()),
-            (Version::HTTP_2, "/a?b=c")
-        );
-        assert_eq!(seen.body.len(), if index == 0 { 0 } else { 100_000 });
-        assert!(!seen.headers.contains_key("host"), "{seen:?}");
-    }
-}
-
-/// A stream that is given up is reset; the others and the connection go on.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http_2_survives_an_answer_that_is_not_read() {
-    let authority = Authority::new();
-    let acceptor = authority.acceptor("127.0.0.1", &["h2"]);
-    let origin = Origin::tls(acceptor, |_| Response::new(vec![0; 4 << 20].into())).await;
-    let host = TestHost::builder()
-        .loopback()
-        .ca(&authority.file())
-        .start()
-        .await;
-    let token = caller(&host, &origin.url("/*"));
-    let said = calls(&host, &token, "n=8&wide=8&way=head", &origin.url("/")).await;
-    assert_eq!(said, ["200 0"; 8]);
-    let said = calls(&host, &token, "n=2", &origin.url("/")).await;
-    assert_eq!(said, ["200 4194304"; 2]);
-    let connections = origin.connections();
-    assert_eq!(connections[8], connections[9], "{connections:?}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_private_authority_is_trusted_where_it_is_named() {
     let authority = Authority::new();
     let good = Origin::tls(authority.acceptor("127.0.0.1", &["http/1.1"]), ok).await;
     let other_name = Origin::tls(authority.acceptor("other.test", &["http/1.1"]), ok).await;
-    let trusting = TestHost::builder()
-        .loopback()
-        .ca(&authority.file())
-        .start()
-        .await;
+    let trusting = trusting(&authority).await;
     let token = caller(&trusting, &good.url("/"));
     assert_eq!(
         calls(&trusting, &token, "n=1", &good.url("/")).await,
@@ -369,7 +124,7 @@ async fn a_private_authority_is_trusted_where_it_is_named() {
     let token = caller(&trusting, &other_name.url("/"));
     let reply = refused(&trusting, &token, &other_name.url("/"), "certificate").await;
     assert_eq!(reply.text(), "TLS-certificate-error");
-    let host = TestHost::builder().loopback().start().await;
+    let host = loopback().await;
     refused(
         &host,
         &caller(&host, &good.url("/")),
@@ -391,7 +146,7 @@ async fn a_caller_that_leaves_ends_the_outbound_call() {
         .await
         .expect("a free port");
     let url = format!("http://{}/", silent.local_addr().expect("bound"));
-    let host = TestHost::builder().loopback().start().await;
+    let host = loopback().await;
     let token = caller(&host, &url);
     let request =
         format!("GET /run/?url={url} HTTP/1.1\r\nhost: x\r\nwebtask-token: {token}\r\n\r\n");

@@ -8,6 +8,8 @@ mod built {
 
 #[path = "bound/mod.rs"]
 mod bound;
+#[path = "calls.rs"]
+mod calls;
 #[path = "egress.rs"]
 mod egress;
 #[path = "examples.rs"]
@@ -16,10 +18,18 @@ mod examples;
 mod exchange;
 #[path = "guests.rs"]
 mod guests;
+#[path = "http2.rs"]
+mod http2;
 #[path = "limits.rs"]
 mod limits;
+#[path = "logging.rs"]
+mod logging;
 #[path = "outbound.rs"]
 mod outbound;
+#[path = "pool.rs"]
+mod pool;
+#[path = "reasons.rs"]
+mod reasons;
 #[path = "secrets.rs"]
 mod secrets;
 #[path = "streaming.rs"]

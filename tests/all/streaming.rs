@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty, Full};
-use webtask_tests::{SOON, TestHost, exchange, wait_for_line};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use webtask_tests::{SOON, TestHost, exchange, lines_of, wait_for_line};
 
 use super::built::{examples, guests};
 
@@ -137,4 +138,57 @@ async fn a_connection_serves_one_request_after_another() {
             .to_bytes();
         assert_eq!(body, text.as_bytes());
     }
+}
+
+/// Cut by its limit, the upload is an error to the guest, and whatever the guest answers is no answer to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_beyond_its_limit_does_not_pass_for_a_whole_one() {
+    let host = TestHost::builder()
+        .limits(|limits| limits.request_bytes = 10_000)
+        .start()
+        .await;
+    let send = async |bytes: usize| {
+        let request = Request::post("/run").header("webtask-token", host.token(guests::UPLOAD));
+        // Of a length that nobody said.
+        let request = request.header("transfer-encoding", "chunked");
+        let request = request.body(Full::new(Bytes::from(vec![b'x'; bytes])));
+        host.send(request.expect("a request")).await
+    };
+    assert_eq!(send(10_000).await.text(), "upload whole 10000");
+    let reply = send(10_001).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (413, "body-too-large")
+    );
+    wait_for_line(reply.request_id(), "upload broken").await;
+    let lines = lines_of(reply.request_id()).concat();
+    assert!(!lines.contains("upload whole"), "{lines}");
+}
+
+/// Cut by the caller: less than its length, a chunk and no end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_its_caller_breaks_off_does_not_pass_for_a_whole_one() {
+    let host = TestHost::start().await;
+    let token = host.token(guests::UPLOAD);
+    let bytes = "x".repeat(4_321);
+    for sent in [
+        format!("content-length: 4322\r\n\r\n{bytes}"),
+        format!("transfer-encoding: chunked\r\n\r\n10e1\r\n{bytes}\r\n"),
+        format!("transfer-encoding: chunked\r\n\r\n10e2\r\n{bytes}"),
+    ] {
+        let head = "POST /run HTTP/1.1\r\nhost: x\r\nwebtask-token:";
+        let mut stream = tokio::net::TcpStream::connect(host.address)
+            .await
+            .expect("the host listens");
+        let sent = format!("{head} {token}\r\n{sent}");
+        stream.write_all(sent.as_bytes()).await.expect("sent");
+        stream.shutdown().await.expect("a socket");
+        let mut answer = String::new();
+        // A connection that is reset has no answer either.
+        let _ = stream.read_to_string(&mut answer).await;
+        assert!(!answer.contains("upload whole"), "{answer}");
+    }
+    // No run is left that could still say it.
+    host.stop().await;
+    assert_eq!(lines_of("upload whole 4321"), Vec::<String>::new());
 }

@@ -5,6 +5,7 @@ mod dns;
 mod host;
 mod logs;
 mod origin;
+mod raw;
 mod tls;
 
 pub use client::{Reply, exchange, get, get_path};
@@ -12,6 +13,7 @@ pub use dns::Dns;
 pub use host::{Builder, TestHost, claims_for, now, policy_with};
 pub use logs::{lines_of, wait_for_line};
 pub use origin::{Origin, Seen};
+pub use raw::{Raw, Then};
 pub use tls::Authority;
 
 /// Sooner than anything here ends by itself, and long enough for a machine that is busy with other things.

@@ -1,4 +1,4 @@
-//! Asks for a secret and for an origin that it was not granted, `?n=` times each.
+//! Asks for a secret and for an origin that it was not granted, `?n=` times each, then calls `&url=`, which comes last.
 use webtask::{Error, Request, Response, secrets};
 use webtask_test_guests::query;
 
@@ -14,6 +14,9 @@ async fn main(request: Request) -> Result<Response, Error> {
     }
     for _ in 0..n {
         let _ = webtask::get("https://not-granted.example/").await;
+    }
+    if let Some((_, url)) = path.split_once("url=") {
+        let _ = webtask::get(url).await;
     }
     Ok(webtask::text("denied all along"))
 }

@@ -1,11 +1,17 @@
-//! Sets response headers that are the host's, beside one that is its own; says which were refused.
+//! Sets response headers that are the host's, among them all of CORS, beside one that is its own; says which were refused.
 use webtask_test_guests::{Fields, raw};
 
-const HEADERS: [(&str, &str); 4] = [
+const HEADERS: [(&str, &str); 10] = [
     ("webtask-source", "guest-lie"),
     ("webtask-request-id", "x"),
     ("webtask-error", "overloaded"),
     ("set-cookie", "a=b"),
+    ("access-control-allow-origin", "*"),
+    ("Access-Control-Allow-Origin", "https://evil.example"),
+    ("access-control-allow-credentials", "true"),
+    ("access-control-allow-methods", "DELETE"),
+    ("access-control-allow-headers", "webtask-token"),
+    ("access-control-max-age", "86400"),
 ];
 
 fn refused() -> String {
