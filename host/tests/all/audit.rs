@@ -1,20 +1,18 @@
 //! `webtask audit`, and the audit in `webtask token create`: what platform owners read before anything runs.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::TcpListener,
-    process::Stdio,
-};
+mod code;
+
+use std::fs;
 
 use serde_json::{Value, json};
 use webtask_host::audit::{Needs, Policy};
-use webtask_tests::{ALL, examples, guests};
+use webtask_tests::{ALL, examples};
 use wit_parser::Resolve;
 
-use crate::common::{failure, keyring, run, stdout, text, webtask};
+use crate::common::{failure, keyring, run, stdout, text};
 
 const CANARY: &str = "sk_live_4eC39HqLyjWDarjtT1zdp7dc";
+
 const SLOT: &str = "key=POST https://api.stripe.com/v1/charges authorization: Bearer {}";
 
 /// What a command that must succeed prints; no value is in it.
@@ -310,131 +308,6 @@ fn an_issuer_token_is_told_by_what_it_may_mint() {
         assert!(world.contains(part), "{part} is not in {world}");
     }
     parses(&world);
-}
-
-/// A server of one file, for one request.
-fn serve(answer: Vec<u8>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}/code.wasm", listener.local_addr().expect("bound"));
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a request");
-        let mut head = [0; 4096];
-        let _ = stream.read(&mut head).expect("a request");
-        let _ = stream.write_all(&answer);
-    });
-    url
-}
-
-fn ok(body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-    [head.as_bytes(), body].concat()
-}
-
-#[test]
-fn code_is_fetched_and_compared_with_the_digest_of_its_token() {
-    let (_dir, keys) = keyring();
-    let wasm = fs::read(examples::HELLO).expect("built");
-    assert!(said(&["audit", &serve(ok(&wasm))]).contains("wasi:http/incoming-handler"));
-    let (status, stderr) = failure(&run(&[
-        "audit",
-        &serve(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec()),
-    ]));
-    assert!(status == 2 && stderr.contains("404"), "{stderr}");
-    let (status, stderr) = failure(&run(&["audit", &serve(ok(b"\0asm\x01\0\0\0"))]));
-    assert!(
-        status == 1 && stderr.contains("core WebAssembly module"),
-        "{stderr}"
-    );
-    let (status, stderr) = failure(&run(&["audit", &serve(ok(&wasm[..wasm.len() / 2]))]));
-    assert!(
-        status == 1 && stderr.contains("no valid component"),
-        "{stderr}"
-    );
-
-    let zeros = "0".repeat(64);
-    let other = create(&keys, &["--url", &serve(ok(&wasm)), "--sha256", &zeros]);
-    let (status, stderr) = failure(&run(&["audit", "--keys", &keys, "--code", &other]));
-    assert!(status == 1 && stderr.contains(&zeros), "{stderr}");
-    let any = create(&keys, &["--url", &serve(ok(&wasm)), "--unpinned"]);
-    assert!(said(&["audit", "--keys", &keys, "--code", &any]).contains("not granted:\n  nothing"));
-}
-
-#[test]
-fn a_token_for_code_that_needs_more_is_made_with_a_warning_and_not_when_strict() {
-    let (_dir, keys) = keyring();
-    let base = [
-        "token",
-        "create",
-        "--keys",
-        &keys,
-        "--url",
-        examples::CHARGE,
-    ];
-    let output = run(&base);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(stdout(&output).starts_with("wt1."));
-    assert!(
-        stderr.contains("--allow 'METHODS URL'") && stderr.contains("--secret-env api-key"),
-        "{stderr}"
-    );
-    let strict = [base.as_slice(), &["--strict"]].concat();
-    let output = run(&strict);
-    let (status, stderr) = failure(&output);
-    assert!(
-        status == 1 && output.stdout.is_empty() && stderr.contains("no token made"),
-        "{stderr}"
-    );
-    let granted = ["--allow", "GET https://h.test/", "--secret", "api-key=b"];
-    let output = run(&[strict.as_slice(), &granted].concat());
-    assert!(
-        !String::from_utf8_lossy(&output.stderr).contains("warning"),
-        "{output:?}"
-    );
-    assert!(stdout(&output).starts_with("wt1."));
-    let output = run(&[
-        "token",
-        "create",
-        "--keys",
-        &keys,
-        "--strict",
-        "--url",
-        examples::HELLO,
-    ]);
-    assert!(
-        !String::from_utf8_lossy(&output.stderr).contains("warning"),
-        "{output:?}"
-    );
-    // Code that is elsewhere is read for --strict, and only then.
-    let wasm = fs::read(guests::OUTBOUND).expect("built");
-    let url = serve(ok(&wasm));
-    let there = [
-        "token",
-        "create",
-        "--keys",
-        &keys,
-        "--unpinned",
-        "--url",
-        &url,
-    ];
-    assert!(stdout(&run(&there)).starts_with("wt1."));
-    let (status, stderr) = failure(&run(&[there.as_slice(), &["--strict"]].concat()));
-    assert!(status == 1 && stderr.contains("outbound HTTP"), "{stderr}");
-}
-
-#[test]
-fn a_token_comes_from_stdin_as_elsewhere() {
-    let (_dir, keys) = keyring();
-    let token = create(&keys, &["--url", examples::HELLO]);
-    let mut child = webtask(&["audit", "--keys", &keys, "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the command starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(token.as_bytes()).expect("written");
-    drop(stdin);
-    let output = child.wait_with_output().expect("it ends");
-    assert!(stdout(&output).contains("world token"));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Commands to run, and what they must have printed.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -126,4 +128,42 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An origin for one request, on a thread: its URL without a path, and what it was asked, head and body.
+pub(crate) fn once(
+    answer: impl FnOnce(&str, &str) -> Vec<u8> + Send + 'static,
+) -> (String, JoinHandle<(String, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let thread = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while reader.read_line(&mut head).expect("a line") > 2 {}
+        let length = field(&head, "content-length").map_or("0", |length| length);
+        let mut body = vec![0; length.parse().expect("a number")];
+        reader.read_exact(&mut body).expect("a body");
+        let body = String::from_utf8(body).expect("text");
+        // Who is content with the beginning may have gone.
+        let _ = reader.get_mut().write_all(&answer(&head, &body));
+        (head, body)
+    });
+    (url, thread)
+}
+
+/// The value of a field in a head.
+pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let fields = head.lines().filter_map(|line| line.split_once(": "));
+    let mut named = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+    named.next().map(|(_, value)| value.trim())
+}
+
+/// An answer that is the last one of its connection.
+pub(crate) fn answer(status: u16, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    [head.as_bytes(), body].concat()
 }

@@ -1,35 +1,19 @@
 //! A serving process and the way out of it: whom it trusts, whom it asks, what it does not read.
 
-use std::io::Read as _;
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
 
 use webtask_tests::{BUILT, guests};
 
-use crate::common::{Running, failure, keyring, run, stdout, text, webtask};
-
-/// An origin for one request, on a thread: answers, and gives back what it was asked.
-fn origin() -> (String, std::thread::JoinHandle<String>) {
-    use std::io::Write as _;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("bound").to_string();
-    let asked = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a connection");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).expect("a request");
-            head.extend(byte);
-        }
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\norigin";
-        stream.write_all(answer).expect("an answer is taken");
-        String::from_utf8(head).expect("text")
-    });
-    (address, asked)
-}
+use crate::common::{Running, answer, failure, keyring, once, run, stdout, text, webtask};
 
 #[test]
 fn proxies_of_the_environment_are_ignored() {
     let (_dir, keys) = keyring();
-    let (address, asked) = origin();
+    let (origin, asked) = once(|_, _| answer(200, "origin"));
     // Nobody accepts there: a host that asked a proxy would fail.
     let unused = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let proxy = format!("http://{}", unused.local_addr().expect("bound"));
@@ -56,7 +40,7 @@ fn proxies_of_the_environment_are_ignored() {
         "127.0.0.1",
     ];
     let server = Running::start_with(&args, &environment, "listening");
-    let url = format!("http://{address}/direct");
+    let url = format!("{origin}/direct");
     let allow = format!("GET {url}");
     let token = stdout(&run(&[
         "token",
@@ -77,7 +61,7 @@ fn proxies_of_the_environment_are_ignored() {
             .expect("it starts"),
     );
     assert!(answer.contains("origin"), "{answer}");
-    let asked = asked.join().expect("a request");
+    let (asked, _) = asked.join().expect("a request");
     assert!(asked.starts_with("GET /direct HTTP/1.1\r\n"), "{asked}");
 }
 
@@ -114,4 +98,48 @@ fn what_cannot_be_trusted_or_asked_is_refused_at_the_start() {
     ]);
     let (status, error) = failure(&output);
     assert!(status == 2 && error.contains("\"dns.example\""), "{error}");
+}
+
+/// At each start and for each range, wherever it was opened.
+#[test]
+fn opened_private_ranges_are_warned_of_at_every_start() {
+    let (dir, keys) = keyring();
+    let config = dir.path().join("host.toml");
+    fs::write(&config, "allow-private = ['10.1.2.0/24', 'fd00::/8']\n").expect("a file");
+    let flags = [
+        "--allow-private",
+        "10.1.2.0/24",
+        "--allow-private",
+        "fd00::/8",
+    ];
+    let log = dir.path().join("log");
+    for (opened, ranges) in [
+        (&flags[..], 2),
+        (&flags[..], 2),
+        (&["--config", text(&config)], 2),
+        (&[], 0),
+    ] {
+        let fixed = ["serve", "--keys", &keys, "--listen", "127.0.0.1:0"];
+        let mut child = webtask(&[&fixed[..], &["--allow-code", BUILT], opened].concat())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("a file"))
+            .spawn()
+            .expect("the command starts");
+        let mut started = String::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        lines.read_line(&mut started).expect("a line");
+        child.kill().expect("it runs");
+        child.wait().expect("a child");
+        assert!(started.contains("listening"), "{started}");
+        let log = fs::read_to_string(&log).expect("text");
+        let warned = |line: &&str| line.contains("WARN") && line.contains("addresses beyond");
+        assert_eq!(
+            log.lines().filter(warned).count(),
+            ranges,
+            "{opened:?}: {log}"
+        );
+        for range in ["10.1.2.0/24", "fd00::/8"] {
+            assert_eq!(log.contains(range), ranges > 0, "{opened:?}: {log}");
+        }
+    }
 }
