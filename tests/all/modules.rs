@@ -134,3 +134,32 @@ fn every_guest_is_used() {
         );
     }
 }
+
+/// A table of SECURITY.md that names a test that is not there is worth nothing.
+#[test]
+fn every_test_that_security_names_is_there() {
+    let mut files = Vec::new();
+    for dir in ["host", "tests", "guest-sdk"] {
+        rust_files(&root().join(dir), &mut files);
+    }
+    let sources: String = files
+        .iter()
+        .map(|file| fs::read_to_string(file).expect("a file"))
+        .collect();
+    let mut named = 0;
+    for line in read("SECURITY.md").lines() {
+        let Some((_, tests)) = line.trim_end_matches(['|', ' ']).rsplit_once('|') else {
+            continue;
+        };
+        // Between the marks: every second piece.
+        for name in tests.split('`').skip(1).step_by(2) {
+            let of_a_test =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            if name.contains('_') && name.bytes().all(of_a_test) {
+                assert!(sources.contains(&format!("fn {name}(")), "{name}: {line}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 100, "{named}");
+}
