@@ -49,7 +49,7 @@ fn an_issuer_token_mints_through_the_runtime() {
             .expect("it opens");
         let asked: MintRequest = serde_json::from_str(body).expect("a request");
         let minted = opened.mint(asked, &ring, now()).expect("it is minted");
-        answer(200, &serde_json::to_string(&minted).expect("JSON"))
+        answer(200, serde_json::to_string(&minted).expect("JSON"))
     });
     let secret = format!("s={CANARY}");
     let minted = stdout(&[
@@ -84,7 +84,7 @@ fn an_issuer_token_mints_through_the_runtime() {
 
     let (host, thread) = once(|_, _| {
         let problem = json!({ "code": "too-wide", "title": "Too wide", "errors": ["url: is none of x"], "request_id": "r1" });
-        answer(403, &problem.to_string())
+        answer(403, problem.to_string())
     });
     let (status, stderr) = failure(&[
         "token",
@@ -183,7 +183,7 @@ fn a_token_is_revoked_through_the_runtime() {
             json!({ "before": 1000 }),
         ),
     ] {
-        let (host, thread) = once(move |_, _| answer(200, &json!({ "revoked": id }).to_string()));
+        let (host, thread) = once(move |_, _| answer(200, json!({ "revoked": id }).to_string()));
         let told = stdout(&[&["token", "revoke", "--host", &host], args.as_slice()].concat());
         let (head, body) = thread.join().expect("it answered");
         let bearer = format!("Bearer {presented}");
