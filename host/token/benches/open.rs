@@ -5,6 +5,10 @@ mod cases;
 
 use std::time::Instant;
 
+/// The allocator that the command `webtask` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Short rounds, and many: most of them are not interrupted, whatever else the machine does.
 const ROUNDS: usize = 1001;
 const CALLS: u32 = 20;

@@ -8,8 +8,9 @@ use data_encoding::BASE64URL_NOPAD;
 use crate::claims::{MAX_TIME, is_name};
 use crate::envelope::{Parts, link_tail, unbase64};
 use crate::grant::is_method;
+use crate::origin::after_canonical;
 use crate::{
-    AttenuateError, Error, Grant, Limits, MAX_CAVEATS, MAX_TOKEN_LEN, Origin, decode, encode, path,
+    AttenuateError, Error, Grant, Limits, MAX_CAVEATS, MAX_TOKEN_LEN, decode, encode, path,
 };
 
 const MAX_NOTE_LEN: usize = 256;
@@ -172,6 +173,5 @@ fn is_set(list: Option<&[String]>, fits: fn(&str) -> bool) -> bool {
 /// An origin as browsers serialise it (WHATWG HTML, "ASCII serialization of an origin"). Not `null`:
 /// every sandboxed frame and every local file has that one.
 fn is_browser_origin(text: &str) -> bool {
-    text.parse::<Origin>()
-        .is_ok_and(|origin| !origin.is_wildcard() && origin.to_string() == text)
+    after_canonical(text) == Some("")
 }

@@ -1,5 +1,6 @@
 //! The part of CBOR (RFC 8949) that claims and caveats use. It must not know what they say.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use minicbor::encode::{self, Write};
@@ -108,12 +109,13 @@ impl<'b> Reader<'b> {
         for _ in 0..self.0.map().map_err(unexpected)?.ok_or(INDEFINITE)? {
             let key = self.text()?;
             let place = Some((key.len(), key));
-            if place == last {
-                return Err(Error::Malformed("a key of a map stands twice"));
-            } else if place < last {
-                return Err(Error::Malformed("the keys of a map are out of order"));
+            match place.cmp(&last) {
+                Ordering::Greater => last = place,
+                Ordering::Equal => return Err(Error::Malformed("a key of a map stands twice")),
+                Ordering::Less => {
+                    return Err(Error::Malformed("the keys of a map are out of order"));
+                }
             }
-            last = place;
             entry(key, self)?;
         }
         Ok(())

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{
-    Ceiling, DEFAULT_LIFE, DEFAULT_TENANT, Grant, Limits, LinkId, Origin, SecretClaim, Slot, path,
-};
+use crate::origin::after_canonical;
+use crate::{Ceiling, DEFAULT_LIFE, DEFAULT_TENANT, Grant, Limits, LinkId, SecretClaim, path};
 
 /// Times end with the year 9999: a larger one is milliseconds by mistake.
 pub(crate) const MAX_TIME: u64 = 253_402_300_799;
@@ -48,10 +47,15 @@ pub struct Claims {
 impl Claims {
     /// Claims that run `url`, unpinned, from `now` for [`DEFAULT_LIFE`], and grant nothing.
     pub fn new(url: impl Into<String>, now: u64) -> Self {
+        Self::of(DEFAULT_TENANT.to_owned(), url.into(), now)
+    }
+
+    /// Claims of a tenant, as [`new`](Self::new) makes them; opening does not write the default first.
+    pub(crate) fn of(tenant: String, url: String, now: u64) -> Self {
         Self {
             kind: Kind::Run,
-            tenant: DEFAULT_TENANT.to_owned(),
-            url: url.into(),
+            tenant,
+            url,
             sha256: None,
             secrets: BTreeMap::new(),
             params: BTreeMap::new(),
@@ -136,20 +140,22 @@ impl Claims {
             matches!(self.via.as_slice(), [] | [Carrier::Path]),
             "a carrier is named twice",
         )?;
-        let mut seen: Vec<&Slot> = Vec::new();
-        for secret in self.secrets.values() {
-            for slot in &secret.slots {
-                rule(slot.check().is_ok(), "a slot is not valid")?;
-                rule(
-                    slot.format.accepts(&secret.value),
-                    "a bound secret is empty, or cannot stand in a header",
-                )?;
-                rule(
-                    !seen.iter().any(|other| slot.collides(other)),
-                    "two slots set one header of one request",
-                )?;
-                seen.push(slot);
-            }
+        let secrets = self.secrets.values();
+        let slots = || {
+            secrets
+                .clone()
+                .flat_map(|s| s.slots.iter().map(|slot| (slot, &s.value)))
+        };
+        for (place, (slot, value)) in slots().enumerate() {
+            rule(slot.check().is_ok(), "a slot is not valid")?;
+            rule(
+                slot.format.accepts(value),
+                "a bound secret is empty, or cannot stand in a header",
+            )?;
+            rule(
+                !slots().take(place).any(|(other, _)| slot.collides(other)),
+                "two slots set one header of one request",
+            )?;
         }
         Ok(())
     }
@@ -202,7 +208,13 @@ pub fn is_name(text: &str) -> bool {
 
 /// A URL that every parser reads alike: what is sealed is what is fetched.
 pub(crate) fn is_code_url(url: &str) -> bool {
-    let byte = |b: u8| b.is_ascii_graphic() && !b"\\\"<>^`{|}#".contains(&b);
+    let byte = |b: u8| {
+        let delimiter = matches!(
+            b,
+            b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' | b'#'
+        );
+        b.is_ascii_graphic() && !delimiter
+    };
     if url.len() > MAX_URL_LEN || !url.bytes().all(byte) {
         return false;
     }
@@ -210,11 +222,7 @@ pub(crate) fn is_code_url(url: &str) -> bool {
         return path::is_plain(path) && path.len() > 1;
     }
     let (before_query, _) = url.split_once('?').unwrap_or((url, ""));
-    // One spelling for one origin: upper case, a default port or zeros before it would be others.
-    Origin::split(before_query).is_ok_and(|(origin, path)| {
-        let written = before_query.strip_suffix(path);
-        !origin.is_wildcard() && written.is_some_and(|text| origin.is_written(text))
-    })
+    after_canonical(before_query).is_some()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 use crate::cbor::{Reader, is_encoding_of};
 use crate::encode::{write_caveat, write_claims};
 use crate::{
-    Carrier, Caveat, Ceiling, Claims, Error, Grant, Kind, Limits, LinkId, Secret, SecretClaim, Slot,
+    Carrier, Caveat, Ceiling, Claims, DEFAULT_TENANT, Error, Grant, Kind, Limits, LinkId, Secret,
+    SecretClaim, Slot,
 };
 
 /// Decodes claims and checks that they are valid and that these bytes are their only encoding.
@@ -34,8 +35,8 @@ pub(crate) fn caveat(bytes: &[u8]) -> Result<Caveat, Error> {
 
 fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
     let (mut url, mut iat, mut exp) = (None, None, None);
-    let mut issues = false;
-    let mut c = Claims::new("", 0);
+    let (mut tenant, mut issues) = (None, false);
+    let mut c = Claims::of(String::new(), String::new(), 0);
     r.map(|key, r| {
         match key {
             "exp" => exp = Some(r.number()?),
@@ -44,7 +45,7 @@ fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
             "lim" => c.lim = read_limits(r)?,
             "nbf" => c.nbf = Some(r.number()?),
             "out" => c.out = r.array(read_grant)?,
-            "ten" => c.tenant = r.string()?,
+            "ten" => tenant = Some(r.string()?),
             "url" => url = Some(r.string()?),
             "via" => c.via = r.array(read_carrier)?,
             "kind" if r.text()? == "issue" => issues = true,
@@ -63,6 +64,7 @@ fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
         None if !issues => return Err(Error::Malformed("the claim `url` is missing")),
         url => url.unwrap_or_default(),
     };
+    c.tenant = tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
     c.iat = iat.ok_or(Error::Malformed("the claim `iat` is missing"))?;
     c.exp = exp.ok_or(Error::Malformed("the claim `exp` is missing"))?;
     Ok(c)

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -57,16 +57,18 @@ impl Keyring {
     /// See [`Error`]. What differs between errors that are not [authenticated](Error::authenticated)
     /// must not be shown to the caller.
     pub fn open(&self, token: &str, now: u64) -> Result<Opened, Error> {
-        let parts = Parts::parse(token)?;
+        let mut parts = Parts::parse(token)?;
         let known = self.find(parts.kid);
         // An unknown key takes the time of a forgery: the tail is computed all the same.
         let links = parts.authenticate(known.unwrap_or_else(|| self.sealing()));
         let key = known.ok_or(Error::UnknownKey)?;
         let links = links?;
         let id = *links.last().ok_or(Error::Unauthentic)?;
-        let claims = decode::claims(&parts.decrypt(key)?)?;
-        let caveats = parts.caveats.iter().map(|(_, bytes)| decode::caveat(bytes));
-        let caveats: Vec<Caveat> = caveats.collect::<Result<_, _>>()?;
+        let claims = decode::claims(parts.decrypt(key)?)?;
+        let mut caveats: Vec<Caveat> = Vec::with_capacity(parts.caveats.len());
+        for (_, bytes) in &parts.caveats {
+            caveats.push(decode::caveat(bytes)?);
+        }
         for (place, caveat) in caveats.iter().enumerate() {
             let mut earlier = caveats.iter().take(place).map(|caveat| &caveat.params);
             if changes(&caveat.params, &claims.params)
@@ -154,7 +156,8 @@ pub(crate) struct Parts<'a> {
     kid: &'a str,
     /// `wt1.<kid>.<sealed>`
     link: &'a str,
-    sealed: Vec<u8>,
+    /// Wiped, because it is decrypted where it stands.
+    sealed: Zeroizing<Vec<u8>>,
     /// Text and bytes of each.
     pub(crate) caveats: Vec<(&'a str, Vec<u8>)>,
     pub(crate) tail: [u8; 32],
@@ -178,14 +181,16 @@ impl<'a> Parts<'a> {
             _ => return Err(Error::Malformed("not a webtask token")),
         }
         let (kid, rest) = rest.split_once('.').ok_or(KID)?;
-        kid.parse::<KeyId>().map_err(|_| KID)?;
+        if !KeyId::fits(kid) {
+            return Err(KID);
+        }
         let (rest, tail) = rest.rsplit_once('.').ok_or(Error::Malformed(
             "the sealed claims or the tail are missing",
         ))?;
-        if rest.bytes().filter(|b| *b == b'.').count() > MAX_CAVEATS {
+        let mut pieces = rest.split('.');
+        if pieces.clone().nth(MAX_CAVEATS + 1).is_some() {
             return Err(Error::Malformed("more than 16 caveats"));
         }
-        let mut pieces = rest.split('.');
         let sealed = pieces.next().unwrap_or_default();
         let caveats: Vec<(&str, Vec<u8>)> = pieces
             .map(|text| Ok((text, unbase64(text)?)))
@@ -199,11 +204,9 @@ impl<'a> Parts<'a> {
             head: token.get(..head_len).ok_or(KID)?,
             kid,
             link: token.get(..link_len).ok_or(KID)?,
-            sealed: unbase64(sealed)?,
+            sealed: Zeroizing::new(unbase64(sealed)?),
             caveats,
-            tail: unbase64(tail)?
-                .try_into()
-                .map_err(|_| Error::Malformed("the tail is not 32 bytes"))?,
+            tail: untail(tail)?,
         })
     }
 
@@ -223,16 +226,20 @@ impl<'a> Parts<'a> {
         Ok(links)
     }
 
-    fn decrypt(&self, key: &Key) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let (nonce, sealed) = self
+    /// The claims, in the place of what was sealed.
+    fn decrypt(&mut self, key: &Key) -> Result<&[u8], Error> {
+        let (nonce, rest) = self
             .sealed
-            .split_first_chunk::<NONCE_LEN>()
+            .split_first_chunk_mut::<NONCE_LEN>()
             .ok_or(Error::Unauthentic)?;
-        let mut buffer = Zeroizing::new(sealed.to_vec());
+        let (text, tag) = rest
+            .split_last_chunk_mut::<TAG_LEN>()
+            .ok_or(Error::Unauthentic)?;
+        let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
         cipher(key)
-            .decrypt_in_place(&XNonce::from(*nonce), self.head.as_bytes(), &mut *buffer)
+            .decrypt_inout_detached(&nonce, self.head.as_bytes(), (&mut *text).into(), &tag)
             .map_err(|_| Error::Unauthentic)?;
-        Ok(buffer)
+        Ok(text)
     }
 }
 
@@ -251,9 +258,22 @@ fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
     mac.chain_update(text)
 }
 
+fn untail(text: &str) -> Result<[u8; 32], Error> {
+    let mut tail = [0; 32];
+    if text.len() != BASE64URL_NOPAD.encode_len(tail.len()) {
+        return Err(Error::Malformed("the tail is not 32 bytes"));
+    }
+    BASE64URL_NOPAD
+        .decode_mut(text.as_bytes(), &mut tail)
+        .map_err(|_| NOT_BASE64URL)?;
+    Ok(tail)
+}
+
+const NOT_BASE64URL: Error = Error::Malformed("a part is not canonical base64url");
+
 /// Decodes base64url without padding. There is one text for any bytes: trailing bits are zero.
 pub(crate) fn unbase64(text: &str) -> Result<Vec<u8>, Error> {
     BASE64URL_NOPAD
         .decode(text.as_bytes())
-        .map_err(|_| Error::Malformed("a part is not canonical base64url"))
+        .map_err(|_| NOT_BASE64URL)
 }

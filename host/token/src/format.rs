@@ -112,7 +112,8 @@ impl fmt::Display for Format {
 }
 
 fn is_template(text: &str) -> bool {
-    is_field_value(text) && text.matches("{}").count() == 1
+    let places = text.as_bytes().windows(2).filter(|pair| pair == b"{}");
+    is_field_value(text) && places.count() == 1
 }
 
 fn is_field_value(text: &str) -> bool {

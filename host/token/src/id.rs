@@ -12,6 +12,12 @@ use crate::ParseError;
 pub struct KeyId(String);
 
 impl KeyId {
+    /// True if this can be the name of a key.
+    pub(crate) fn fits(text: &str) -> bool {
+        let byte = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        (1..=32).contains(&text.len()) && text.bytes().all(byte)
+    }
+
     /// The text of it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -27,12 +33,7 @@ impl FromStr for KeyId {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let fits = (1..=32).contains(&text.len());
-        if fits
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        {
+        if Self::fits(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(ParseError::KeyId)

@@ -1,5 +1,6 @@
 //! Origins: scheme, host, port, in one spelling only.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -69,26 +70,8 @@ impl Origin {
 
     /// Splits `https://host/path` into the origin and the path with its `/`, or `""` if there is none.
     pub(crate) fn split(url: &str) -> Result<(Self, &str), ParseError> {
-        let authority = url.find("://").ok_or(ParseError::Scheme)? + 3;
-        let end = url
-            .get(authority..)
-            .and_then(|rest| rest.find('/'))
-            .map_or(url.len(), |slash| authority + slash);
-        let (origin, path) = url.split_at_checked(end).ok_or(ParseError::Scheme)?;
+        let (origin, path) = split(url)?;
         Ok((origin.parse()?, path))
-    }
-
-    /// True if `text` is its text: upper case, a default port or zeros before it would be another one.
-    pub(crate) fn is_written(&self, text: &str) -> bool {
-        let rest = text
-            .strip_prefix(self.scheme.as_str())
-            .and_then(|rest| rest.strip_prefix("://"))
-            .and_then(|rest| rest.strip_prefix(self.host.as_str()));
-        match rest {
-            Some("") => self.port == self.scheme.default_port(),
-            Some(_) => *text == self.to_string(),
-            None => false,
-        }
     }
 
     /// True if the host is `*.NAME`.
@@ -123,27 +106,8 @@ impl FromStr for Origin {
 
     /// Takes upper case and an explicit default port as well, and makes them canonical.
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let (scheme, authority) = match text.split_once("://") {
-            Some(("https", rest)) => (Scheme::Https, rest),
-            Some(("http", rest)) => (Scheme::Http, rest),
-            _ => return Err(ParseError::Scheme),
-        };
-        let end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
-        let (host, port) = match authority.get(end..).and_then(|rest| rest.find(':')) {
-            Some(colon) => (
-                authority.get(..end + colon),
-                authority.get(end + colon + 1..),
-            ),
-            None => (Some(authority), None),
-        };
-        let port = match port {
-            Some(digits) => parse_number(digits)
-                .and_then(|port| u16::try_from(port).ok())
-                .filter(|port| *port > 0)
-                .ok_or(ParseError::Port)?,
-            None => scheme.default_port(),
-        };
-        let host = canonical_host(host.unwrap_or_default()).ok_or(ParseError::Host)?;
+        let (scheme, host, port) = canonical(text)?;
+        let host = host.into_owned();
         Ok(Self { scheme, host, port })
     }
 }
@@ -158,16 +122,76 @@ impl fmt::Display for Origin {
     }
 }
 
-fn canonical_host(host: &str) -> Option<String> {
+fn after_scheme(text: &str) -> Result<(Scheme, &str), ParseError> {
+    if let Some(rest) = text.strip_prefix("https://") {
+        Ok((Scheme::Https, rest))
+    } else if let Some(rest) = text.strip_prefix("http://") {
+        Ok((Scheme::Http, rest))
+    } else {
+        Err(ParseError::Scheme)
+    }
+}
+
+/// Splits `https://host/path` before the `/` of the path, if there is one.
+fn split(url: &str) -> Result<(&str, &str), ParseError> {
+    let (_, rest) = after_scheme(url)?;
+    let path = rest.find('/').map_or(0, |slash| rest.len() - slash);
+    url.split_at_checked(url.len() - path)
+        .ok_or(ParseError::Scheme)
+}
+
+/// Scheme, host and port of an origin's text, in canonical form.
+fn canonical(text: &str) -> Result<(Scheme, Cow<'_, str>, u16), ParseError> {
+    let (scheme, authority) = after_scheme(text)?;
+    let end = match authority.strip_prefix('[') {
+        Some(rest) => rest.find(']').map_or(0, |bracket| bracket + 2),
+        None => 0,
+    };
+    let (host, port) = match authority.get(end..).and_then(|rest| rest.find(':')) {
+        Some(colon) => (
+            authority.get(..end + colon),
+            authority.get(end + colon + 1..),
+        ),
+        None => (Some(authority), None),
+    };
+    let port = match port {
+        Some(digits) => parse_number(digits)
+            .and_then(|port| u16::try_from(port).ok())
+            .filter(|port| *port > 0)
+            .ok_or(ParseError::Port)?,
+        None => scheme.default_port(),
+    };
+    let host = canonical_host(host.unwrap_or_default()).ok_or(ParseError::Host)?;
+    Ok((scheme, host, port))
+}
+
+/// What follows a URL's origin, if that is one origin, no wildcard, in its one spelling: upper case, a default
+/// port or zeros before it would be others.
+pub(crate) fn after_canonical(url: &str) -> Option<&str> {
+    let (text, path) = split(url).ok()?;
+    let (scheme, host, port) = canonical(text).ok()?;
+    let written = after_scheme(text).ok()?.1.strip_prefix(&*host)?;
+    let same = match written {
+        "" => port == scheme.default_port(),
+        _ => port != scheme.default_port() && written == format!(":{port}"),
+    };
+    (same && !host.starts_with('*')).then_some(path)
+}
+
+fn canonical_host(host: &str) -> Option<Cow<'_, str>> {
     if let Some(address) = host.strip_prefix('[') {
         let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
         // `::ffff:a.b.c.d` has two texts in common use, and a plainer one as IPv4.
         return address
             .to_ipv4_mapped()
             .is_none()
-            .then(|| format!("[{address}]"));
+            .then(|| format!("[{address}]").into());
     }
-    let host = host.to_ascii_lowercase();
+    let host = if host.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    };
     if let Some(name) = host.strip_prefix("*.") {
         // `*.com` would be every company there is.
         return (is_name(name) && name.contains('.')).then_some(host);
