@@ -153,7 +153,9 @@ async fn trap_11_headless_before_anything_is_sent_is_a_500() {
             assert_eq!(reply.code(), "guest-trap");
             break;
         }
-        assert!(!reply.whole && &reply.body[..] == b"half of ", "{reply:?}");
+        // The head may be out without it.
+        let begun = b"half of ".starts_with(&reply.body);
+        assert!(!reply.whole && begun, "{reply:?}");
     }
     // A guest of 0.3 learns that its chunk was taken, so it is out.
     assert_eq!(before, !P3);
