@@ -126,21 +126,63 @@ fn scan(search: &Arc<Search>) {
             );
         }),
     );
-    let line = "{\"id\":\"ch_3MmlLrLkdIwHu7ix0snN0B15\",\"object\":\"charge\",\"amount\":1099,\"livemode\":false},\n";
-    for size in [1 << 10, 64 << 10] {
-        let body: Bytes = line.repeat(size / line.len() + 1).into_bytes().into();
+    let json = "{\"id\":\"ch_3MmlLrLkdIwHu7ix0snN0B15\",\"object\":\"charge\",\"amount\":1099,\"livemode\":false},\n";
+    let html = "<p class=\"a\"><a href=\"/x?y=1&amp;z=2\">Tom &amp; Jerry</a> said &#39;ok&#39; to all of them</p>\n";
+    for (name, text, size) in [
+        ("JSON", json, 1 << 10),
+        ("JSON", json, 64 << 10),
+        ("HTML", html, 64 << 10),
+        ("escapes", "\\u0073%5Cu006b", 64 << 10),
+    ] {
+        let body: Bytes = text.repeat(size / text.len() + 1).into_bytes().into();
         let body = body.slice(..size);
-        let times = measure(16, || {
-            let mut scan = Scan::new(search.clone());
-            black_box(scan.push(black_box(body.clone())).expect("no secret in it"));
-            black_box(scan.end());
-        });
+        let times = measure(16, || scan_in(search, &body, size));
         let rate = body.len() as f64 / times.0;
         row(
-            &format!("scan: a body of {size} bytes ({rate:.2} bytes/ns)"),
+            &format!("scan: {name}, {size} bytes ({rate:.2} bytes/ns)"),
             times,
         );
     }
+}
+
+/// The same bytes in one piece and in many: what a byte costs must not grow with what is held back.
+fn pieces(search: &Arc<Search>) {
+    let body: Bytes = vec![b'x'; 1 << 20].into();
+    println!("\n| a mebibyte in pieces of | ms | times that of one piece |\n|---|---|---|");
+    let mut whole = 0.0;
+    for size in [1 << 20, 1 << 14, 1 << 10, 16, 1] {
+        let mut times: Vec<_> = (0..21)
+            .map(|_| {
+                let started = Instant::now();
+                scan_in(search, &body, size);
+                started.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        times.sort_unstable_by(f64::total_cmp);
+        let median = times.get(times.len() / 2).copied().unwrap_or(0.0);
+        if whole == 0.0 {
+            whole = median;
+        }
+        println!("| {size} bytes | {median:.1} | {:.1} |", median / whole);
+    }
+}
+
+fn scan_in(search: &Arc<Search>, body: &Bytes, size: usize) {
+    let mut scan = Scan::new(search.clone());
+    for from in (0..body.len()).step_by(size) {
+        let piece = body.slice(from..body.len().min(from + size));
+        black_box(scan.push(black_box(piece)).expect("no secret in it"));
+    }
+    black_box(scan.end());
+}
+
+/// As much as a token of 8 KiB holds, with the slots that cost most.
+fn a_whole_token(count: usize) -> BTreeMap<String, SecretClaim> {
+    let secret = |n: usize| SecretClaim {
+        value: Secret::new(format!("{n:04}-{}", "v/".repeat(2_500 / count))),
+        slots: vec!["GET https://h.test/ a: basic:u".parse().expect("a slot")],
+    };
+    (0..count).map(|n| (format!("{n}"), secret(n))).collect()
 }
 
 fn main() {
@@ -148,8 +190,18 @@ fn main() {
     policy(&Keyring::generate(None));
     let secrets = secrets();
     slots(&secrets);
-    let making = measure(1, || drop(black_box(Search::new(&secrets))));
-    scan(&Arc::new(Search::new(&secrets).expect("short secrets")));
+    let search = Arc::new(Search::new(&secrets).expect("few secrets"));
+    scan(&search);
     println!("\n| each invocation that calls such an origin | p50 ns | p90 ns |\n|---|---|---|");
-    row("scan: made for two secrets", making);
+    let name = "scan: made for two secrets";
+    row(name, measure(1, || drop(black_box(Search::new(&secrets)))));
+    for count in [1, 20, 150] {
+        let secrets = a_whole_token(count);
+        let memory = Search::new(&secrets).expect("fits").memory() >> 10;
+        row(
+            &format!("scan: made for a token full of secrets, {count} ({memory} KiB)"),
+            measure(1, || drop(black_box(Search::new(&secrets)))),
+        );
+    }
+    pieces(&search);
 }

@@ -366,6 +366,20 @@ fn written(text: &str, wire: &Wire) -> String {
             .replace('<', "&lt;")
             .replace('>', "&gt;"),
         "rot13" => rot13(text),
+        "unicode" => each(|byte| format!("\\u{byte:04x}")),
+        "backslash" => each(|byte| match char::from(byte) {
+            c if c.is_ascii_alphanumeric() => c.to_string(),
+            c => format!("\\{c}"),
+        }),
+        "entities" => each(|byte| format!("&#x{byte:x};")),
+        "quoted-printable" => each(|byte| format!("={byte:02X}=\r\n")),
+        "twice" => each(|byte| format!("%26%23{byte}%3b")),
+        "lines" => {
+            // The line breaks where the value has begun.
+            let encoded = base64(&[&[b'.'; 34], bytes].concat(), b"+/").into_bytes();
+            let lines: Vec<&[u8]> = encoded.chunks(60).collect();
+            String::from_utf8_lossy(&lines.join(&b"\r\n"[..])).into_owned()
+        }
         _ => text.to_owned(),
     }
 }

@@ -32,6 +32,19 @@ async fn trap_1_a_reflected_secret_never_reaches_the_guest() {
             );
         }
     }
+    for form in [
+        "unicode",
+        "backslash",
+        "entities",
+        "quoted-printable",
+        "twice",
+        "lines",
+    ] {
+        let asked = format!("in=body&form={form}&cut=7");
+        let reply = call(&host, &token, "GET", &url(&asked), &[], "").await;
+        assert_eq!(reply.json()["broken"], true, "{form}: {reply:?}");
+        wait_for_line(reply.request_id(), "bound secret key back").await;
+    }
     for asked in ["in=header", "in=cookie", "in=location", "in=name"] {
         let reply = call(&host, &token, "GET", &url(asked), &[], "").await;
         assert_eq!(

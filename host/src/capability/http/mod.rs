@@ -97,15 +97,22 @@ impl WasiHttpHooks for Outbound {
         _errors: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
         // Counted first: refused calls cost the host as well.
-        let admitted = self
-            .admit()
-            .and_then(|place| Ok((self.call.permit(&request)?, place)));
-        let (call, slots) = (self.call.clone(), self.slots.clone());
+        let admitted = self.admit().and_then(|place| {
+            let target = self.call.permit(&request)?;
+            // Here and not below: what the guest calls counts as its CPU time, what is spawned for it does not.
+            let slots = match &self.slots {
+                Some(slots) => slots.search(&target)?.map(|search| (slots.clone(), search)),
+                None => None,
+            };
+            Ok((target, place, slots))
+        });
+        let call = self.call.clone();
         Box::new(async move {
-            let (target, place) = admitted?;
+            let (target, place, slots) = admitted?;
             let mut watch = None;
-            if let Some(slots) = slots {
-                (request, watch) = slots.fill(&target, request).await?;
+            if let Some((slots, search)) = slots {
+                let (filled, watched) = slots.fill(&target, request, search).await?;
+                (request, watch) = (filled, Some(watched));
             }
             let options = options.unwrap_or_default();
             let answered = call.exchange(&target, request, options, place).await;

@@ -68,6 +68,7 @@ impl Watch {
             let scan = Scan::new(self.search.clone());
             Watched {
                 inner,
+                unread: Bytes::new(),
                 scan,
                 watch: self,
                 rest: Rest::More,
@@ -121,9 +122,14 @@ fn check(search: &Search, fields: &HeaderMap<HeaderValue>) -> Result<(), Found> 
     })
 }
 
+/// Bytes that are searched before others get the thread: some milliseconds where they are made to be dear.
+const PIECE: usize = 16 << 10;
+
 /// A body that is searched as it is read.
 struct Watched {
     inner: WasiBody,
+    /// What of the last frame is not searched yet.
+    unread: Bytes,
     scan: Scan,
     watch: Watch,
     rest: Rest,
@@ -140,7 +146,10 @@ impl Watched {
     /// What to give of `frame`, if anything is to be given yet.
     fn take(&mut self, frame: Option<Frame<Bytes>>) -> Result<Option<Frame<Bytes>>, Found> {
         let bytes = match frame.map(Frame::into_data) {
-            Some(Ok(data)) => self.scan.push(data)?,
+            Some(Ok(mut data)) => {
+                self.unread = data.split_off(data.len().min(PIECE));
+                self.scan.push(data)?
+            }
             Some(Err(frame)) => {
                 let trailers = frame.into_trailers().unwrap_or_default();
                 check(&self.watch.search, &trailers)?;
@@ -173,7 +182,12 @@ impl Body for Watched {
                 }
                 Rest::Nothing => return Poll::Ready(None),
             }
-            let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)).transpose() {
+            let frame = if this.unread.is_empty() {
+                ready!(Pin::new(&mut this.inner).poll_frame(cx)).transpose()
+            } else {
+                Ok(Some(Frame::data(std::mem::take(&mut this.unread))))
+            };
+            let frame = match frame {
                 Ok(frame) => frame,
                 Err(error) => {
                     // What is held back may be half a secret: a broken response ends without it.
@@ -183,6 +197,10 @@ impl Body for Watched {
             };
             match this.take(frame) {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(None) if !this.unread.is_empty() => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Ok(None) => {}
                 Err(found) => {
                     this.rest = Rest::Nothing;

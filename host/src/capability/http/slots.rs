@@ -81,19 +81,32 @@ impl Slots {
         })
     }
 
-    /// The request with the headers of all slots that match it, and what watches the response.
+    /// What responses are searched with if a slot names the origin. Made in the guest's own time, for its first call of
+    /// such an origin.
     ///
-    /// Every response of an origin that a slot names is watched, also where no slot matches the request: what
-    /// an origin was sent by one request it may tell in answer to the next.
+    /// All responses of such an origin are searched, also where no slot matches the request: what an origin was
+    /// sent by one request it may tell in answer to the next.
+    pub(super) fn search(&self, target: &Target) -> Result<Option<Arc<Search>>, Error> {
+        if !self.knows(target) {
+            return Ok(None);
+        }
+        if let Some(search) = self.search.get() {
+            return Ok(Some(search.clone()));
+        }
+        // A response that cannot be searched is not asked for.
+        let search = Search::new(&self.rights.secrets)
+            .map_err(|error| Error::InternalError(Some(error.to_string())))?;
+        Ok(Some(self.search.get_or_init(|| Arc::new(search)).clone()))
+    }
+
+    /// The request with the headers of all slots that match it, and what watches the response.
     pub(super) async fn fill(
         &self,
         target: &Target,
         request: Request<WasiBody>,
-    ) -> Result<(Request<WasiBody>, Option<Watch>), Error> {
-        if !self.knows(target) {
-            return Ok((request, None));
-        }
-        let watch = Watch::new(self.search()?, self.log.clone(), target.origin());
+        search: Arc<Search>,
+    ) -> Result<(Request<WasiBody>, Watch), Error> {
+        let watch = Watch::new(search, self.log.clone(), target.origin());
         let (mut head, mut body) = request.into_parts();
         let filled = self.matching(target, head.method.as_str(), head.uri.path());
         for Filled { name, slot, .. } in &filled {
@@ -132,7 +145,7 @@ impl Slots {
             }
             .boxed_unsync();
         }
-        Ok((Request::from_parts(head, body), Some(watch)))
+        Ok((Request::from_parts(head, body), watch))
     }
 
     /// Whether a slot names the origin.
@@ -158,16 +171,6 @@ impl Slots {
             }
         }
         filled
-    }
-
-    fn search(&self) -> Result<Arc<Search>, Error> {
-        if let Some(search) = self.search.get() {
-            return Ok(search.clone());
-        }
-        // A response that cannot be searched is not asked for.
-        let search = Search::new(&self.rights.secrets)
-            .map_err(|error| Error::InternalError(Some(error.to_string())))?;
-        Ok(self.search.get_or_init(|| Arc::new(search)).clone())
     }
 
     /// The whole body, which a slot signs: bounded, and without trailers, which nothing would sign.
