@@ -1,7 +1,8 @@
 //! Masking: no secret of an invocation stands in a record about it.
 //!
 //! Against accidents, such as a guest that prints its configuration: a guest that wants to tell a
-//! readable secret can always spell it otherwise.
+//! readable secret can always spell it otherwise. Upper and lower case are one, as a host's name changes it,
+//! and a value in a URL is percent-encoded (RFC 3986 section 2.1).
 
 use std::{borrow::Cow, ops::Range};
 
@@ -34,10 +35,17 @@ impl Rights {
 
     /// Where values of secrets stand in `text`, in order and without overlaps.
     pub(crate) fn secret_spans(&self, text: &[u8]) -> Vec<(Range<usize>, &str)> {
+        let mut readings = vec![Reading::plain(text)];
+        if text.contains(&b'%') {
+            readings.push(Reading::decoded(text));
+        }
         let mut found = Vec::new();
         for (name, value) in self.needles() {
-            let ends = memmem::find_iter(text, value).map(|at| (at..at + value.len(), name));
-            found.extend(ends);
+            let value = value.to_ascii_lowercase();
+            for reading in &readings {
+                let places = memmem::find_iter(&reading.bytes, &value);
+                found.extend(places.map(|at| (reading.span(at, value.len()), name)));
+            }
         }
         found.sort_by_key(|(span, _)| (span.start, std::cmp::Reverse(span.end)));
         let mut spans: Vec<(Range<usize>, &str)> = Vec::with_capacity(found.len());
@@ -50,10 +58,10 @@ impl Rights {
         spans
     }
 
-    /// Bytes of the longest text that is masked.
+    /// Bytes of the longest text that is masked: a value, percent-encoded.
     pub(crate) fn longest_secret(&self) -> usize {
         self.needles()
-            .map(|(_, value)| value.len())
+            .map(|(_, value)| 3 * value.len())
             .max()
             .unwrap_or(0)
     }
@@ -69,6 +77,55 @@ impl Rights {
                 .chain(lines)
                 .map(|text| (name.as_str(), text.as_bytes()))
         })
+    }
+}
+
+/// A text as it is read, in lower case.
+struct Reading {
+    bytes: Vec<u8>,
+    /// Where each byte begins in the text, and where the text ends.
+    starts: Vec<usize>,
+}
+
+impl Reading {
+    fn plain(text: &[u8]) -> Self {
+        Self {
+            bytes: text.to_ascii_lowercase(),
+            starts: (0..=text.len()).collect(),
+        }
+    }
+
+    /// With percent-encoding undone.
+    fn decoded(text: &[u8]) -> Self {
+        let (mut bytes, mut starts) = (Vec::with_capacity(text.len()), Vec::new());
+        let mut rest = text;
+        while let [first, after @ ..] = rest {
+            starts.push(text.len() - rest.len());
+            let digits = after
+                .get(..2)
+                .and_then(|digits| str::from_utf8(digits).ok());
+            let digits = digits.filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+            let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            match byte.filter(|_| *first == b'%') {
+                Some(byte) => {
+                    bytes.push(byte.to_ascii_lowercase());
+                    rest = after.get(2..).unwrap_or_default();
+                }
+                None => {
+                    bytes.push(first.to_ascii_lowercase());
+                    rest = after;
+                }
+            }
+        }
+        starts.push(text.len());
+        Self { bytes, starts }
+    }
+
+    /// Where `length` bytes from `at` on stand in the text.
+    fn span(&self, at: usize, length: usize) -> Range<usize> {
+        let end = self.starts.last().copied().unwrap_or(0);
+        let place = |at: usize| self.starts.get(at).copied().unwrap_or(end);
+        place(at)..place(at + length)
     }
 }
 
@@ -119,6 +176,28 @@ mod tests {
     }
 
     #[test]
+    fn values_in_urls_are_masked() {
+        let secrets = [("key", "sk/Live+1 ü"), ("host", "sk-Live-2")];
+        for (text, expected) in [
+            ("GET /v1/sk%2FLive%2b1%20%C3%BC?x", "GET /v1/[secret key]?x"),
+            ("/%73%6b%2f%4c%69%76%65%2b%31%20%c3%bc", "/[secret key]"),
+            ("/%%73%6b/Live+1%20%C3%BC%", "/%[secret key]%"),
+            (
+                "https://sk-live-2.example/%2",
+                "https://[secret host].example/%2",
+            ),
+            ("%2sk-live-2%2x%", "%2[secret host]%2x%"),
+            ("%73k%2Dlive%2D2sk-Live-2", "[secret host]"),
+            ("/sk%252FLive", "/sk%252FLive"),
+        ] {
+            // What touches is one span.
+            let masked =
+                masked(&secrets, text).replace("[secret host][secret host]", "[secret host]");
+            assert_eq!(masked, expected);
+        }
+    }
+
+    #[test]
     fn overlapping_values_leave_nothing_between_them() {
         let secrets = [("a", "abcdef"), ("b", "defghi")];
         assert_eq!(masked(&secrets, "-abcdefghi-"), "-[secret a]-");
@@ -133,7 +212,7 @@ mod tests {
             "x [secret pem] y"
         );
         assert_eq!(masked(&[("pem", key)], "short"), "short");
-        assert_eq!(rights(&[("pem", key)]).longest_secret(), key.len());
+        assert_eq!(rights(&[("pem", key)]).longest_secret(), 3 * key.len());
         assert_eq!(rights(&[]).longest_secret(), 0);
     }
 }

@@ -93,3 +93,30 @@ async fn a_secret_that_a_guest_prints_is_masked() {
         assert!(leaks.is_empty(), "{part}: {leaks:?}");
     }
 }
+
+/// A denied path that holds a secret, as it is and percent-encoded, also where the line is cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_in_a_denied_url_is_masked() {
+    let host = TestHost::start().await;
+    let token = host.token_with_secrets(guests::OUTBOUND, &[("canary", "m4sk3d/url+v4lu3")]);
+    let before = "x".repeat(256 - "m4sk3d".len());
+    for path in [
+        "m4sk3d/url+v4lu3",
+        "m4sk3d%2furl%2Bv4lu3",
+        "%6d4sk3d%2Furl+v4lu3",
+        &format!("{before}m4sk3d/url+v4lu3"),
+        &format!("{before}m4sk3d%2Furl%2Bv4lu3"),
+    ] {
+        let asked = format!("/?method=GET&url=https://not-granted.test/{path}");
+        let reply = host.get(&token, &asked).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        wait_for_line(reply.request_id(), "no grant for GET").await;
+        wait_for_line(reply.request_id(), "webtask::access").await;
+        let lines = webtask_tests::lines_of(reply.request_id()).concat();
+        // At least the beginning of its name: the cut comes after it.
+        assert!(lines.contains("[secr"), "{lines}");
+        for part in ["4sk3d", "v4lu3"] {
+            assert!(!lines.contains(part), "{part}: {lines}");
+        }
+    }
+}

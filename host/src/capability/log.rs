@@ -136,8 +136,8 @@ impl GuestLog {
         self.host(Level::Error, text);
     }
 
-    /// Masked first: what is escaped or cut is not found.
-    fn shown(&self, text: &[u8], max: usize) -> String {
+    /// A text for the log, at most `max` bytes. Masked first: what is escaped or cut is not found.
+    pub(crate) fn shown(&self, text: &[u8], max: usize) -> String {
         printable(&String::from_utf8_lossy(&self.0.rights.mask(text)), max)
     }
 

@@ -34,7 +34,7 @@ impl secrets::Host for Secrets<'_> {
             Some(secret) if secret.slots.is_empty() => Ok(secret.value.expose().to_owned()),
             Some(_) => Err(Error::Bound),
             None => {
-                let shown = crate::text::printable(&name, 64);
+                let shown = self.log.shown(name.as_bytes(), 64);
                 self.log.denied(&format!(
                     "no secret {shown:?}: {}",
                     self.rights.mend_secret(&shown)

@@ -26,7 +26,6 @@ use crate::{
     cpu::CpuBound,
     ctx::Ctx,
     runtime::{Pre, Webtask},
-    text::printable,
 };
 
 /// Where a call sends the head of its response, or the text of the error that the guest answered with.
@@ -125,6 +124,7 @@ impl Webtask {
         place: OwnedSemaphorePermit,
     ) -> Result<(Response<WasiBody>, Run), Arc<InvokeError>> {
         let (send, mut head) = oneshot::channel();
+        let log = ctx.log.clone();
         let mut run = Box::pin(self.run(ctx, limits, request, place, send));
         let mut ended = None;
         let response = std::future::poll_fn(|cx| {
@@ -147,7 +147,8 @@ impl Webtask {
                 }),
                 // The text may hold anything: it is the guest's own.
                 Poll::Ready(Ok(Err(code))) => {
-                    Poll::Ready(Err(Arc::new(InvokeError::Guest(printable(&code, 512)))))
+                    let code = log.shown(code.as_bytes(), 512);
+                    Poll::Ready(Err(Arc::new(InvokeError::Guest(code))))
                 }
                 // Without a sender there will be no head: how the run ends says why.
                 Poll::Ready(Err(_)) | Poll::Pending => match &ended {

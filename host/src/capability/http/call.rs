@@ -20,7 +20,7 @@ use crate::{
     egress::{ConnectError, Egress, Key, Ranges, SendError, Target},
     meter::Spent,
     rights::{Outside, Rights},
-    text::{chain, printable},
+    text::chain,
 };
 
 /// What one call needs of its invocation.
@@ -52,7 +52,11 @@ impl Call {
         let Err(outside) = granted else {
             return Ok(target);
         };
-        let url = format!("{}{}", target.origin(), printable(path, 256));
+        let url = format!(
+            "{}{}",
+            target.origin(),
+            self.log.shown(path.as_bytes(), 256)
+        );
         let (reason, mend) = match outside {
             Outside::Token => (
                 Reason::NoGrant,
