@@ -16,7 +16,7 @@ use crate::{ParseError, Secret};
 pub enum Format {
     /// `basic:USER`: `Basic ` and base64 of `USER:value` (RFC 7617 section 2).
     Basic {
-        /// The user, maybe empty; visible ASCII or spaces, without `:`.
+        /// The user, maybe empty; visible ASCII or inner spaces, without `:` and `{}`.
         user: String,
     },
     /// `hmac-sha256:TEMPLATE`: the template with HMAC-SHA256 of the request's body (RFC 2104), in lower-case
@@ -154,6 +154,20 @@ mod tests {
             basic.accepts(&Secret::new("ä".to_owned()))
                 && !basic.accepts(&Secret::new("a\nb".to_owned()))
         );
+    }
+
+    #[test]
+    fn a_user_ends_at_its_colon() {
+        for user in ["", "a", "a b", "{}"] {
+            let format = format!("basic:{user}").parse::<Format>();
+            assert_eq!(format.is_ok(), user != "{}", "{user}");
+        }
+        for user in [
+            ":", "a:b", " a", "a ", "a\tb", "a\nb", "a\0", "a\u{7f}", "\u{e4}",
+        ] {
+            let user = user.to_owned();
+            assert!(!Format::Basic { user: user.clone() }.is_valid(), "{user:?}");
+        }
     }
 
     #[test]

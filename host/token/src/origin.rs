@@ -200,7 +200,7 @@ fn canonical_host(host: &str) -> Option<Cow<'_, str>> {
 }
 
 /// A canonical DNS name. A last label that a URL parser would read as a number makes it an address
-/// (WHATWG URL "ends in a number"): `2130706433` and `0x7f.1` are 127.0.0.1 to many clients.
+/// (WHATWG URL "ends in a number"): `2130706433` and `0x7f.1` are 127.0.0.1 to many clients, and `0x` is 0.
 fn is_name(host: &str) -> bool {
     let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     let label = |l: &str| {
@@ -228,6 +228,8 @@ mod tests {
             ("https://api.stripe.com", "https://api.stripe.com"),
             ("https://API.Stripe.com:443", "https://api.stripe.com"),
             ("https://h:80", "https://h:80"),
+            ("https://h.0xg", "https://h.0xg"),
+            ("https://0x.test", "https://0x.test"),
             ("http://127.0.0.1:080", "http://127.0.0.1"),
             ("http://[0:0::1]:8080", "http://[::1]:8080"),
             ("https://*.Example.com", "https://*.example.com"),
@@ -267,6 +269,11 @@ mod tests {
             ("https://*.1.2", ParseError::Host),
             ("http://2130706433", ParseError::Host),
             ("http://0x7f.1", ParseError::Host),
+            ("http://127.0x1", ParseError::Host),
+            ("http://h.0x", ParseError::Host),
+            ("http://0X", ParseError::Host),
+            ("http://h.09", ParseError::Host),
+            ("https://*.h.0x", ParseError::Host),
             ("http://127.1", ParseError::Host),
             ("http://0177.0.0.1", ParseError::Host),
             ("http://127.0.0.1.", ParseError::Host),

@@ -283,6 +283,54 @@ fn accepted() -> Vec<(String, Value)> {
                 ],
             ]),
         ),
+        with_headers(
+            accept(
+                "basic-users",
+                "a user is empty, or visible ASCII and inner spaces without `:`",
+                NOW,
+                edited(|c| {
+                    let to =
+                        |header, format| texts(&["GET", "https://h.test", "/", header, format]);
+                    let users = vec![
+                        text("p"),
+                        to("a", "basic:"),
+                        to("b", "basic:a b"),
+                        to("c", "basic:!{~}%3A"),
+                    ];
+                    c.push(("secrets", Map(vec![("s", Array(users))])));
+                }),
+                json!({ "secrets": { "s": { "value": "p", "slots": [
+                    "GET https://h.test/ a: basic:",
+                    "GET https://h.test/ b: basic:a b",
+                    "GET https://h.test/ c: basic:!{~}%3A",
+                ] } } }),
+            ),
+            json!([
+                ["s", 0, "", "Basic OnA="],
+                ["s", 1, "", "Basic YSBiOnA="],
+                ["s", 2, "", "Basic IXt+fSUzQTpw"],
+            ]),
+        ),
+        accept(
+            "host-labels",
+            "a last label that only looks like a number is a name",
+            NOW,
+            edited(|c| {
+                let to = |host| Array(vec![texts(&["GET"]), text(host), text("/")]);
+                let hosts = [
+                    "https://h.0xg",
+                    "https://0x.test",
+                    "https://h.1a",
+                    "https://h.x0",
+                    "https://1.0x-1",
+                ];
+                c.insert(2, ("out", Array(hosts.map(to).to_vec())));
+            }),
+            json!({ "out": [
+                "GET https://h.0xg/", "GET https://0x.test/", "GET https://h.1a/", "GET https://h.x0/",
+                "GET https://1.0x-1/",
+            ] }),
+        ),
         accept(
             "large-numbers",
             "integers of every length",
@@ -553,6 +601,14 @@ fn claims() -> Vec<Case> {
     };
     let secrets = |entries: Entries| put(3, "secrets", Map(entries));
     let bound = |value: &str, slot: Item| secrets(vec![("s", Array(vec![text(value), slot]))]);
+    let basic = |name, why, user: &str| {
+        let format = format!("basic:{user}");
+        malformed(
+            name,
+            why,
+            bound("v", texts(&["GET", "https://h.test", "/", "a", &format])),
+        )
+    };
     vec![
         malformed("claims-empty", "claims are a map", raw(&[])),
         malformed(
@@ -787,6 +843,26 @@ fn claims() -> Vec<Case> {
             grant(&["GET"], "http://2130706433", "/"),
         ),
         malformed(
+            "out-origin-hex",
+            "127.0.0.1 has one spelling",
+            grant(&["GET"], "http://127.0x1", "/"),
+        ),
+        malformed(
+            "out-origin-hex-no-digit",
+            "`0x` alone is the number 0 (WHATWG URL, IPv4 number parser)",
+            grant(&["GET"], "http://h.0x", "/"),
+        ),
+        malformed(
+            "out-origin-octal",
+            "a last label of digits is a number",
+            grant(&["GET"], "http://h.09", "/"),
+        ),
+        malformed(
+            "url-hex-no-digit",
+            "`0x` alone is the number 0 (WHATWG URL, IPv4 number parser)",
+            set(2, text("http://0x/a.wasm")),
+        ),
+        malformed(
             "out-origin-mapped",
             "an IPv4 address is not written as IPv6",
             grant(&["GET"], "http://[::ffff:7f00:1]", "/"),
@@ -872,6 +948,23 @@ fn claims() -> Vec<Case> {
                 texts(&["POST", "https://h.test", "/", "a", "hmac-sha512:{}"]),
             ),
         ),
+        basic(
+            "slot-basic-colon",
+            "a colon ends the user (RFC 7617 section 2)",
+            "a:b",
+        ),
+        basic(
+            "slot-basic-control",
+            "a user has no control character",
+            "a\tb",
+        ),
+        basic("slot-basic-space", "a user is not trimmed", "a "),
+        basic(
+            "slot-basic-utf8",
+            "servers read other characters in different charsets",
+            "\u{e4}",
+        ),
+        basic("slot-basic-place", "the value has one place", "a{}"),
         malformed(
             "slot-value-hmac-newline",
             "a key ends without the line break of the file that it was in",

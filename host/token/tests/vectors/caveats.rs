@@ -697,6 +697,11 @@ fn rejected() -> Vec<(String, Value)> {
             origins(&["https://a.test", "https://a.test"]),
         ),
         one(
+            "origins-hex-no-digit",
+            "`0x` alone is the number 0 (WHATWG URL, IPv4 number parser)",
+            vec![("origins", texts(&["https://h.0x"]))],
+        ),
+        one(
             "params-empty",
             "nothing is encoded as absence",
             vec![("params", Map(vec![]))],
