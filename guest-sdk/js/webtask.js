@@ -287,8 +287,13 @@ const byLength = (a, b) => a.length - b.length || (a < b ? -1 : 1);
 function isPattern(value) {
   if (typeof value !== "string" || !/^\/[\x21-\x7e]*$/.test(value) || /[\\?#]/.test(value)) return false;
   const path = value.replace(/\*$/, "");
-  const escapes = !/%(?![0-9a-f]{2})|%2[ef]|%5c/i.test(path);
-  return escapes && !path.includes("*") && !path.includes("//") && !/\/\.{1,2}(\/|$)/.test(path);
+  if (path.includes("*") || /\/(;[^/]*)?\//.test(path) || /\/\.+([/;%]|$)/.test(path)) return false;
+  if (/%([01][0-9a-f]|7f|2[35ef]|3[bf]|5c)/i.test(path)) return false;
+  try {
+    return decodeURIComponent(path) !== ""; // throws for half an escape, and for what is not UTF-8
+  } catch {
+    return false;
+  }
 }
 
 /** The one spelling of an origin, or nothing. */

@@ -138,6 +138,7 @@ async fn a_path_that_only_begins_like_the_granted_one_is_denied() {
         "/v1x",
         "/v1/../admin",
         "/v1/%252e%252e/admin",
+        "/v1/..;/admin",
         "/v1//admin",
         "/V1/x",
         "/",
@@ -148,10 +149,7 @@ async fn a_path_that_only_begins_like_the_granted_one_is_denied() {
             .iter()
             .any(|seen| !seen.path.starts_with("/v1/") || seen.path.contains(".."));
         assert!(!reached, "{path}: {:?}", origin.seen());
-        assert!(
-            reply.json()["error"] == "denied" || path.contains("%252e"),
-            "{path}: {reply:?}"
-        );
+        assert_eq!(reply.json()["error"], "denied", "{path}: {reply:?}");
     }
 }
 

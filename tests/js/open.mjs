@@ -1,5 +1,6 @@
 // A second opener of tokens, written from host/token/SPEC.md alone. It shares no code with the Rust
 // crate or with the JavaScript client. For tests: node:crypto does not wipe what it holds.
+import { isUtf8 } from "node:buffer";
 import { createDecipheriv, createHash, createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
 
 /** Why a token was not opened; `code` is the name in section 6. */
@@ -429,9 +430,13 @@ function isV6(host) {
 
 function isPlain(path) {
   if (!/^\/[\x21-\x7e]*$/.test(path) || /[\\?#]/.test(path)) return false;
-  if (/%(?![0-9A-Fa-f]{2})/.test(path) || /%2e|%2f|%5c/i.test(path)) return false;
-  const segments = path.slice(1).split("/");
-  return segments.every((segment, i) => segment !== "." && segment !== ".." && (segment !== "" || i === segments.length - 1));
+  if (/%(?![0-9A-Fa-f]{2})/.test(path)) return false;
+  const escaped = [...path.matchAll(/%(..)/g)].map(([, digits]) => parseInt(digits, 16));
+  if (escaped.some((byte) => byte < 0x20 || byte === 0x7f || "#%./;?\\".includes(String.fromCharCode(byte)))) return false;
+  const bytes = path.replace(/%(..)/g, (_, digits) => String.fromCharCode(parseInt(digits, 16)));
+  if (!isUtf8(Buffer.from(bytes, "latin1"))) return false;
+  const names = path.slice(1).split("/").map((segment) => segment.split(";")[0]);
+  return names.every((name, i) => !/^\.+(?:%|$)/.test(name) && (name !== "" || i === names.length - 1));
 }
 
 function isPattern(pattern) {

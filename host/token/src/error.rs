@@ -166,7 +166,7 @@ pub enum ParseError {
     Number,
     /// Not a path, or not one that can be matched safely.
     #[error(
-        "a path begins with /, has no //, . or .. segment, \\, ?, #, %2E, %2F or %5C, and * only at its end"
+        "a path begins with /, has * only at its end, and nothing that servers read in different ways: no //, no segment of dots, no \\, ? or #, and no escape of these, of ; or % or of control characters"
     )]
     Path,
     /// Not a port.

@@ -158,12 +158,11 @@ mod tests {
 
     #[test]
     fn a_user_ends_at_its_colon() {
-        for user in ["", "a", "a b", "{}"] {
-            let format = format!("basic:{user}").parse::<Format>();
-            assert_eq!(format.is_ok(), user != "{}", "{user}");
+        for user in ["", "a", "a b", "!{~}%3A"] {
+            assert!(format!("basic:{user}").parse::<Format>().is_ok(), "{user}");
         }
         for user in [
-            ":", "a:b", " a", "a ", "a\tb", "a\nb", "a\0", "a\u{7f}", "\u{e4}",
+            ":", "a:b", "{}", " a", "a ", "a\tb", "a\nb", "a\0", "a\u{7f}", "\u{e4}",
         ] {
             let user = user.to_owned();
             assert!(!Format::Basic { user: user.clone() }.is_valid(), "{user:?}");

@@ -23,7 +23,7 @@ impl Grant {
     /// True if the grant allows this request.
     ///
     /// `host` is canonical (see [`Origin::host`]), `path` is normalised and without its query. A path that
-    /// servers read in different ways (`//`, `/../`, `%2F`, `\` …) is allowed by no grant.
+    /// servers read in different ways (`//`, `/../`, `/..;/`, `%2F`, `%25`, `\` …) is allowed by no grant.
     pub fn allows(&self, method: &str, scheme: &str, host: &str, port: u16, path: &str) -> bool {
         let named = |granted: &String| granted == method || granted == "*";
         is_method(method)

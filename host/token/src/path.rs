@@ -1,27 +1,50 @@
 //! Paths that are matched byte by byte, and the spellings that are never matched.
 
-/// True if an origin cannot read `path` as another one than its bytes say.
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+/// True if no common server reads `path` as another one than its bytes say (SPEC.md section 8.3).
 ///
-/// Servers differ over dot segments, empty segments, encoded separators and backslashes; a path that
-/// holds any of them could match a pattern here and be another resource there.
+/// Servers differ over empty segments and segments of dots, over what stands after `;`, over dots and spaces at
+/// the end of a name, and over what they decode, in which order, and how often. A path that holds any of
+/// that could match a pattern here and be another resource there.
 pub(crate) fn is_plain(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else {
         return false;
     };
-    let bytes = path
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'?' | b'#'));
-    let mut segments = rest.split('/').rev();
-    let last = segments.next().unwrap_or_default();
-    let escapes = path.split('%').skip(1).all(|after| match after.as_bytes() {
-        [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-            let code = (*high, low.to_ascii_lowercase());
-            !matches!(code, (b'2', b'e' | b'f') | (b'5', b'c'))
+    let byte = |b: u8| b.is_ascii_graphic() && !matches!(b, b'\\' | b'?' | b'#');
+    // Only the last segment may be empty, or nothing but what stands after `;`.
+    let mut before = rest.rsplit('/').skip(1);
+    path.bytes().all(byte)
+        && !before.any(|segment| segment.is_empty() || segment.starts_with(';'))
+        && !rest.split('/').any(is_dots)
+        && (!path.contains('%') || has_plain_escapes(path))
+}
+
+/// True for dots, and for dots before `;` or `%`: `..;x` is `..` to servers that know path parameters, and
+/// `..%20` to those that drop spaces.
+fn is_dots(segment: &str) -> bool {
+    let rest = segment.trim_start_matches('.');
+    rest.len() < segment.len() && matches!(rest.bytes().next(), None | Some(b';' | b'%'))
+}
+
+/// True if all escapes are two hexadecimal digits and stand for bytes that mean nothing in a path, not even
+/// to whoever decodes twice, and if they make UTF-8: `%C0%AE` is a dot to lenient decoders.
+fn has_plain_escapes(path: &str) -> bool {
+    let mut pieces = path.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let Some((digits, rest)) = piece.split_at_checked(2) else {
+            return false;
+        };
+        match HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).as_deref() {
+            Ok([byte]) if !byte.is_ascii_control() && !b"#%./;?\\".contains(byte) => {
+                bytes.push(*byte);
+            }
+            _ => return false,
         }
-        _ => false,
-    });
-    let dots = |segment: &str| segment == "." || segment == "..";
-    bytes && escapes && !dots(last) && segments.all(|segment| !segment.is_empty() && !dots(segment))
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 /// True if `pattern` is a plain path, or a plain path and a `*` at its end.
@@ -79,7 +102,17 @@ mod tests {
             ("/", "/a", false),
             ("/v1/*", "/v1/a%20b", true),
             ("/v1/*", "/v1/.well-known", true),
-            ("/v1/*", "/v1/...", true),
+            ("/v1/*", "/v1/..a", true),
+            ("/v1/*", "/v1/a..", true),
+            ("/v1/*", "/v1/a;v=1/b", true),
+            ("/v1/*", "/v1/a..;/b", true),
+            ("/v1/*", "/v1/;v=1", true),
+            ("/v1/*", "/v1/~a!$&'()*+,:=@[]", true),
+            ("/v1/*", "/v1/a%20b%2Cc%7E", true),
+            ("/v1/*", "/v1/%C3%A4%e2%82%ac%F0%9F%98%80", true),
+            ("/v1/a%20b", "/v1/a%20b", true),
+            ("/v1/a%2Cb", "/v1/a%2cb", false),
+            ("/v1/a", "/v1/%61", false),
         ] {
             assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
         }
@@ -112,17 +145,50 @@ mod tests {
             "/v1/%",
             "/v1/%2",
             "/v1/%zz",
+            "/v1/%+1",
+            "/v1/%\u{e4}",
+            "/v1/...",
+            "/v1/.../a",
+            "/v1/..;/admin",
+            "/v1/.;/admin",
+            "/v1/..;",
+            "/v1/..;v=1/admin",
+            "/..;/v1/a",
+            "/v1/;/admin",
+            "/v1/;v=1/admin",
+            "/v1/..%20/admin",
+            "/v1/..%C2%A0",
+            "/v1/.%61",
+            "/v1/..%3b/admin",
+            "/v1/a%3Bb",
+            "/v1/%252e%252e/admin",
+            "/v1/%25",
+            "/v1/a%00",
+            "/v1/a%0a",
+            "/v1/a%0D",
+            "/v1/a%1f",
+            "/v1/a%7F",
+            "/v1/a%3fb",
+            "/v1/a%23b",
+            "/v1/%c0%ae%c0%ae/admin",
+            "/v1/a%C0%AFb",
+            "/v1/a%e0%80%afb",
+            "/v1/a%f0%80%80%afb",
+            "/v1/%ff",
+            "/v1/%C3",
+            "/v1/%C3a",
+            "/v1/%ed%a0%80",
             "*",
         ] {
             assert!(!matches("/*", path), "{path}");
             assert!(!matches(path, path), "{path}");
         }
-        assert!(
-            is_pattern("/v1/*")
-                && !is_pattern("/*/b")
-                && !is_pattern("/v1/**")
-                && !is_pattern("/v1/.*")
-        );
+        assert!(is_pattern("/v1/*") && is_pattern("/v1/a;*") && is_pattern("/v1/a%20*"));
+        for pattern in [
+            "/*/b", "/v1/**", "/v1/.*", "/v1/..;*", "/v1/%*", "/v1/%2*", "/v1/%C3*",
+        ] {
+            assert!(!is_pattern(pattern), "{pattern}");
+        }
     }
 
     #[test]

@@ -601,6 +601,8 @@ fn claims() -> Vec<Case> {
     };
     let secrets = |entries: Entries| put(3, "secrets", Map(entries));
     let bound = |value: &str, slot: Item| secrets(vec![("s", Array(vec![text(value), slot]))]);
+    let path =
+        |name, why, path: &str| malformed(name, why, grant(&["GET"], "https://h.test", path));
     let basic = |name, why, user: &str| {
         let format = format!("basic:{user}");
         malformed(
@@ -881,6 +883,113 @@ fn claims() -> Vec<Case> {
             "out-path-dots",
             "a path has no dot segments",
             grant(&["GET"], "https://h.test", "/v1/../*"),
+        ),
+        path(
+            "out-path-dots-parameter",
+            "`..;` is `..` to servers that know path parameters",
+            "/v1/..;/a",
+        ),
+        path(
+            "out-path-dot-parameter",
+            "`.;` is `.` to servers that know path parameters",
+            "/v1/.;v=1/*",
+        ),
+        path(
+            "out-path-dots-space",
+            "`..%20` is `..` where spaces at an end are dropped",
+            "/v1/..%20/a",
+        ),
+        path(
+            "out-path-three-dots",
+            "dots at an end are dropped by some servers",
+            "/v1/.../a",
+        ),
+        path(
+            "out-path-empty-parameter",
+            "`/;/` is `//` to servers that know path parameters",
+            "/v1/;v=1/a",
+        ),
+        path(
+            "out-path-encoded-dot",
+            "an encoded dot is a dot",
+            "/v1/%2e%2e/a",
+        ),
+        path(
+            "out-path-encoded-slash",
+            "servers differ over an encoded slash",
+            "/v1/a%2Fb",
+        ),
+        path(
+            "out-path-encoded-backslash",
+            "servers differ over an encoded backslash",
+            "/v1/a%5Cb",
+        ),
+        path(
+            "out-path-encoded-semicolon",
+            "a proxy may decode it, and the server behind it cut there",
+            "/v1/..%3B/a",
+        ),
+        path(
+            "out-path-encoded-percent",
+            "some decode twice",
+            "/v1/%252e%252e/a",
+        ),
+        path(
+            "out-path-encoded-question",
+            "a proxy may decode it, and begin a query there",
+            "/v1/a%3Fb",
+        ),
+        path(
+            "out-path-encoded-hash",
+            "a proxy may decode it, and begin a fragment there",
+            "/v1/a%23b",
+        ),
+        path("out-path-encoded-nul", "NUL ends texts in C", "/v1/a%00"),
+        path(
+            "out-path-encoded-newline",
+            "a line break may become one of a request",
+            "/v1/a%0Ab",
+        ),
+        path(
+            "out-path-encoded-delete",
+            "DEL is a control character",
+            "/v1/a%7F",
+        ),
+        path(
+            "out-path-overlong",
+            "`%C0%AE` is a dot to lenient decoders",
+            "/v1/%C0%AE%C0%AE/a",
+        ),
+        path("out-path-utf8", "escapes make UTF-8", "/v1/%FF"),
+        path(
+            "out-path-utf8-cut",
+            "escapes make UTF-8, before a `*` too",
+            "/v1/%C3*",
+        ),
+        path(
+            "out-path-half-escape",
+            "an escape has two digits, before a `*` too",
+            "/v1/%2*",
+        ),
+        malformed(
+            "slot-path-parameter",
+            "the path of a slot is plain",
+            bound("v", slot("https://h.test", "/v1/..;/a", "a")),
+        ),
+        malformed(
+            "slot-path-percent",
+            "the path of a slot is plain",
+            bound("v", slot("https://h.test", "/v1/%25/*", "a")),
+        ),
+        malformed(
+            "url-file-parameter",
+            "the path of a file URL is plain",
+            set(2, text("file:///srv/..;/a.wasm")),
+        ),
+        malformed(
+            "url-file-percent",
+            "the path of a file URL is plain",
+            set(2, text("file:///srv/%252e.wasm")),
         ),
         malformed(
             "out-path-star",

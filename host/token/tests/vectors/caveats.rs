@@ -20,6 +20,44 @@ fn encoded(caveat: &Entries) -> String {
     base64(&Map(caveat.clone()).encode())
 }
 
+/// Paths of requests, and whether `/v1/*` or `/a;v=1/b%20c` allows them.
+const PATHS: [(&str, bool); 34] = [
+    ("/a;v=1/b%20c", true),
+    ("/a/b%20c", false),
+    ("/v1/", true),
+    ("/v1/.well-known", true),
+    ("/v1/..a", true),
+    ("/v1/a..", true),
+    ("/v1/a;v=1/b", true),
+    ("/v1/a..;/b", true),
+    ("/v1/;v=1", true),
+    ("/v1/a%20b%2Cc", true),
+    ("/v1/%C3%A4%e2%82%ac", true),
+    ("/v1/~!$&'()*+,:=@[]", true),
+    ("/v1/..;/admin", false),
+    ("/v1/.;/admin", false),
+    ("/v1/..;v=1", false),
+    ("/v1/...", false),
+    ("/v1/;/admin", false),
+    ("/v1/..%20/admin", false),
+    ("/v1/%2e%2e/admin", false),
+    ("/v1/a%2Fb", false),
+    ("/v1/a%5cb", false),
+    ("/v1/..%3b/admin", false),
+    ("/v1/%252e%252e/admin", false),
+    ("/v1/a%25", false),
+    ("/v1/a%3Fb", false),
+    ("/v1/a%23b", false),
+    ("/v1/a%00", false),
+    ("/v1/a%0d%0ab", false),
+    ("/v1/a%7f", false),
+    ("/v1/%c0%ae%c0%ae/admin", false),
+    ("/v1/a%e0%80%afb", false),
+    ("/v1/%ff", false),
+    ("/v1/%C3", false),
+    ("/v1/%u002e", false),
+];
+
 fn grant(methods: &[&str], origin: &str, path: &str) -> Item {
     Array(vec![texts(methods), text(origin), text(path)])
 }
@@ -261,6 +299,37 @@ fn accepted() -> Vec<(String, Value)> {
                 ["GET", "https", "wider.test", 443, "/", false],
                 ["GET", "https", "other.test", 443, "/", false],
             ] }),
+        ),
+        accept(
+            "plain-paths",
+            "what no common server reads in another way matches; nothing else does, neither a prefix nor the same text",
+            &edited(|c| {
+                c.insert(
+                    2,
+                    (
+                        "out",
+                        Array(vec![
+                            grant(&["GET"], "https://h.test", "/v1/*"),
+                            grant(&["GET"], "https://h.test", "/a;v=1/b%20c"),
+                        ]),
+                    ),
+                )
+            }),
+            json!({ "out": ["GET https://h.test/v1/*", "GET https://h.test/a;v=1/b%20c"] }),
+            &[(
+                vec![("path", text("/%C3%A4/*"))],
+                json!({ "path": "/%C3%A4/*" }),
+            )],
+            json!({
+                "requests": [
+                    ["GET", "/%C3%A4/", null, "ok"],
+                    ["GET", "/%c3%a4/", null, "path"],
+                    ["GET", "/%C3%A4/;v=1", null, "ok"],
+                    ["GET", "/%C3%A4/..;/a", null, "path"],
+                    ["GET", "/%C3%A4/%25", null, "path"],
+                ],
+                "outbound": PATHS.iter().map(|(path, allowed)| json!(["GET", "https", "h.test", 443, path, allowed])).collect::<Vec<_>>(),
+            }),
         ),
         accept(
             "no-outbound",
@@ -634,6 +703,21 @@ fn rejected() -> Vec<(String, Value)> {
             "path-inner-star",
             "a * stands at the end only",
             vec![("path", text("/a/*/b"))],
+        ),
+        one(
+            "path-parameter",
+            "a path is plain",
+            vec![("path", text("/a/..;/b"))],
+        ),
+        one(
+            "path-percent",
+            "a path is plain",
+            vec![("path", text("/a/%252e/b"))],
+        ),
+        one(
+            "path-overlong",
+            "a path is plain",
+            vec![("path", text("/a/%C0%AE%C0%AE/b"))],
         ),
         one(
             "path-encoded-slash",
