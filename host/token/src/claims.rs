@@ -109,7 +109,7 @@ impl Claims {
         }
         rule(
             self.kind != Kind::Run || is_code_url(&self.url),
-            "the URL is not a plain absolute https, http or file URL of at most 2048 bytes",
+            "the URL is missing, or is not a plain absolute https, http or file URL of at most 2048 bytes",
         )?;
         rule(
             self.secrets
@@ -268,10 +268,8 @@ mod tests {
         ] {
             assert!(!is_code_url(url), "{url}");
         }
-        assert!(!is_code_url(&format!(
-            "https://h/{}",
-            "a".repeat(MAX_URL_LEN)
-        )));
+        let long = |len: usize| format!("{:a<len$}", "https://h/");
+        assert!(is_code_url(&long(2_048)) && !is_code_url(&long(2_049)));
     }
 
     #[test]

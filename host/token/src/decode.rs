@@ -34,7 +34,7 @@ pub(crate) fn caveat(bytes: &[u8]) -> Result<Caveat, Error> {
 }
 
 fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
-    let (mut url, mut iat, mut exp) = (None, None, None);
+    let (mut iat, mut exp) = (None, None);
     let (mut tenant, mut issues) = (None, false);
     let mut c = Claims::of(String::new(), String::new(), 0);
     r.map(|key, r| {
@@ -46,7 +46,7 @@ fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
             "nbf" => c.nbf = Some(r.number()?),
             "out" => c.out = r.array(read_grant)?,
             "ten" => tenant = Some(r.string()?),
-            "url" => url = Some(r.string()?),
+            "url" => c.url = r.string()?,
             "via" => c.via = r.array(read_carrier)?,
             "kind" if r.text()? == "issue" => issues = true,
             "issue" => c.kind = Kind::Issue(Box::new(read_ceiling(r)?)),
@@ -60,10 +60,6 @@ fn read_claims(r: &mut Reader<'_>) -> Result<Claims, Error> {
     if issues != matches!(c.kind, Kind::Issue(_)) {
         return Err(Error::Malformed("of `kind` and `issue` one is missing"));
     }
-    c.url = match url {
-        None if !issues => return Err(Error::Malformed("the claim `url` is missing")),
-        url => url.unwrap_or_default(),
-    };
     c.tenant = tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
     c.iat = iat.ok_or(Error::Malformed("the claim `iat` is missing"))?;
     c.exp = exp.ok_or(Error::Malformed("the claim `exp` is missing"))?;

@@ -11,11 +11,15 @@ use crate::{
     Origin, SealError, SecretClaim,
 };
 
+/// More would be too long in base64url, which has four characters for three bytes.
+const MAX_CLAIMS_LEN: usize = MAX_TOKEN_LEN / 4 * 3;
+
 /// Encodes claims into a buffer with room for an AEAD tag: it must not grow, growing leaves copies behind.
 pub(crate) fn claims(claims: &Claims) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let mut buffer = Zeroizing::new(vec![0; MAX_TOKEN_LEN]);
-    let cursor = encode::write::Cursor::new(buffer.as_mut_slice());
-    let mut encoder = Encoder::new(cursor);
+    let room = buffer.first_chunk_mut::<MAX_CLAIMS_LEN>();
+    let room = room.ok_or(SealError::TooLong)?.as_mut_slice();
+    let mut encoder = Encoder::new(encode::write::Cursor::new(room));
     write_claims(&mut encoder, claims).map_err(|_| SealError::TooLong)?;
     let len = encoder.writer().position();
     buffer.truncate(len);

@@ -33,9 +33,6 @@ impl Keyring {
         getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
         let head = format!("wt1.{}", key.kid);
         let mut buffer = encode::claims(claims)?;
-        if buffer.len() > MAX_TOKEN_LEN - TAG_LEN {
-            return Err(SealError::TooLong);
-        }
         cipher(key)
             .encrypt_in_place(&nonce, head.as_bytes(), &mut *buffer)
             .map_err(|_| SealError::TooLong)?;

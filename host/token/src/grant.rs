@@ -121,6 +121,7 @@ mod tests {
             "GET,POST https://api.example.com/v1/*",
             "* https://*.example.com:8443/*",
             "GET http://[::1]/a",
+            "VERSION-CONTROL,A_1 https://h/",
         ] {
             assert_eq!(text.parse::<Grant>().unwrap().to_string(), text);
         }
@@ -137,6 +138,7 @@ mod tests {
             ("", ParseError::Method),
             ("get https://h/", ParseError::Method),
             ("GET, https://h/", ParseError::Method),
+            ("GET+A https://h/", ParseError::Method),
             ("GET,* https://h/", ParseError::Method),
             ("GET h/", ParseError::Scheme),
             ("GET https://h?q", ParseError::Host),

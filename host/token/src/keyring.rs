@@ -1,5 +1,6 @@
 //! Keys: what they are made of, and the file they are kept in.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -59,13 +60,12 @@ impl Keyring {
     pub fn retire(&mut self, kid: &KeyId) -> Result<(), KeyringError> {
         let place = self.keys.iter().position(|key| key.kid == *kid);
         let place = place.ok_or(KeyringError::Unknown)?;
-        if place == self.sealing {
-            return Err(KeyringError::Seals);
+        match place.cmp(&self.sealing) {
+            Ordering::Less => self.sealing -= 1,
+            Ordering::Equal => return Err(KeyringError::Seals),
+            Ordering::Greater => {}
         }
         drop(self.keys.remove(place));
-        if place < self.sealing {
-            self.sealing -= 1;
-        }
         Ok(())
     }
 

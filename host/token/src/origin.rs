@@ -94,7 +94,7 @@ impl Origin {
     /// `host` is canonical, as [`host`](Self::host) is; another spelling does not match.
     pub fn matches(&self, scheme: &str, host: &str, port: u16) -> bool {
         let host_matches = match self.host.strip_prefix('*') {
-            Some(suffix) => is_name(host) && host.len() > suffix.len() && host.ends_with(suffix),
+            Some(suffix) => is_name(host) && host.ends_with(suffix),
             None => host == self.host,
         };
         scheme == self.scheme.as_str() && port == self.port && host_matches
@@ -245,6 +245,31 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_canonical_origin_is_found() {
+        for (url, rest) in [
+            ("https://h", ""),
+            ("https://h/a:b", "/a:b"),
+            ("http://h:8080/", "/"),
+            ("https://[::1]/", "/"),
+            ("https://[::1]:8443", ""),
+        ] {
+            assert_eq!(after_canonical(url), Some(rest), "{url}");
+        }
+        for url in [
+            "https://H",
+            "https://h:443/",
+            "https://h:08443/",
+            "https://h:8443x/",
+            "https://[0:0::1]/",
+            "https://[::1]:443/",
+            "https://*.h.test/",
+            "ftp://h/",
+        ] {
+            assert_eq!(after_canonical(url), None, "{url}");
+        }
+    }
+
+    #[test]
     fn odd_spellings_are_refused() {
         for (text, error) in [
             ("api.example.com", ParseError::Scheme),
@@ -289,6 +314,9 @@ mod tests {
     fn only_the_same_origin_matches() {
         let origin: Origin = "https://api.example.com".parse().unwrap();
         assert!(origin.matches("https", "api.example.com", 443));
+        assert_eq!((origin.scheme(), origin.port()), (Scheme::Https, 443));
+        let other: Origin = "http://[::1]:8443".parse().unwrap();
+        assert_eq!((other.host(), other.port()), ("[::1]", 8443));
         for (scheme, host, port) in [
             ("http", "api.example.com", 443),
             ("https", "api.example.com", 444),

@@ -60,6 +60,8 @@ mod tests {
     fn units_are_exact() {
         assert_eq!(parse_duration("200ms"), Ok(Duration::from_millis(200)));
         assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(parse_duration("12h"), Ok(Duration::from_secs(43_200)));
         assert_eq!(
             parse_duration("30d"),
             Ok(Duration::from_secs(crate::DEFAULT_LIFE))
@@ -79,7 +81,14 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Err(ParseError::Duration), "{text}");
         }
-        assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
+        for (text, bytes) in [
+            ("65536B", 65_536),
+            ("512KiB", 524_288),
+            ("64MiB", 67_108_864),
+            ("3GiB", 3_221_225_472),
+        ] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
         for text in ["64", "64MB", "64 MiB", "MiB", "17179869184GiB"] {
             assert_eq!(parse_bytes(text), Err(ParseError::Bytes), "{text}");
         }

@@ -7,7 +7,8 @@
 
 use serde_json::json;
 use webtask_token::{
-    Caveat, Ceiling, Claims, Error, Keyring, Kind, MintError, MintRequest, Opened, attenuate,
+    Caveat, Ceiling, Claims, Error, Keyring, Kind, MintError, MintRequest, Opened, RevokeRequest,
+    attenuate,
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -74,6 +75,15 @@ fn a_minted_token_is_its_issuers() {
         issuer.mint(request(&json!({})), &keyring, NOW).unwrap()
     );
     assert!(shown.contains("id") && !shown.contains("wt1."), "{shown}");
+    let revoke = RevokeRequest {
+        token: Some(minted.token),
+        ..RevokeRequest::default()
+    };
+    let shown = format!("{revoke:?}");
+    assert!(
+        shown.contains("token: true") && !shown.contains("wt1."),
+        "{shown}"
+    );
     // Without a time of its own it lives as long as the ceiling allows.
     let minted = issuer.mint(request(&json!({})), &keyring, NOW).unwrap();
     assert_eq!(minted.expires, NOW + 3_600);

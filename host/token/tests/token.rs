@@ -177,6 +177,24 @@ fn claims_that_do_not_fit_are_not_sealed() {
     }
 }
 
+/// As long as can be is not too long, and one more is.
+#[test]
+fn a_sealed_token_is_as_long_as_it_may_be() {
+    // base64url has no text of every length; of three kids one makes up for it.
+    let longest = ["k", "kk", "kkk"].map(|kid| {
+        let keyring = Keyring::generate(Some(kid.parse().unwrap()));
+        let sealed = (5_900..6_100).filter_map(|len| {
+            let mut claims = Claims::new("https://h/", NOW);
+            claims.params.insert("p".to_owned(), "x".repeat(len));
+            keyring.seal(&claims).ok()
+        });
+        let token = sealed.last().unwrap();
+        assert!(keyring.open(&token, NOW).is_ok());
+        token.len()
+    });
+    assert_eq!(longest.iter().max(), Some(&MAX_TOKEN_LEN), "{longest:?}");
+}
+
 #[test]
 fn anybody_can_inspect() {
     let token = Keyring::generate(Some("k1".parse().unwrap()))
@@ -265,7 +283,14 @@ fn nothing_shows_a_secret() {
         parse.concat(),
     ]
     .concat();
-    assert!(shown.contains("(40 bytes)"));
+    for told in [
+        "(40 bytes)",
+        "charge-customer.wasm",
+        "sealed_len",
+        &format!("sealing: KeyId(\"{}\")", keyring.sealing_kid()),
+    ] {
+        assert!(shown.contains(told), "{told} is not in {shown}");
+    }
     for hidden in [
         CANARY,
         &CANARY[4..20],

@@ -400,6 +400,18 @@ fn envelopes() -> Vec<Case> {
             good.replacen("wt1", "wt2", 1),
         ),
         (
+            "version-missing",
+            "a version has a number",
+            "Malformed",
+            good.replacen("wt1", "wt", 1),
+        ),
+        (
+            "version-word",
+            "a version is a number",
+            "Malformed",
+            good.replacen("wt1", "wtx", 1),
+        ),
+        (
             "not-a-token",
             "another format",
             "Malformed",
