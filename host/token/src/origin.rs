@@ -135,7 +135,8 @@ fn after_scheme(text: &str) -> Result<(Scheme, &str), ParseError> {
 /// Splits `https://host/path` before the `/` of the path, if there is one.
 fn split(url: &str) -> Result<(&str, &str), ParseError> {
     let (_, rest) = after_scheme(url)?;
-    let path = rest.find('/').map_or(0, |slash| rest.len() - slash);
+    let slash = rest.bytes().position(|b| b == b'/');
+    let path = slash.map_or(0, |slash| rest.len() - slash);
     url.split_at_checked(url.len() - path)
         .ok_or(ParseError::Scheme)
 }
@@ -147,7 +148,8 @@ fn canonical(text: &str) -> Result<(Scheme, Cow<'_, str>, u16), ParseError> {
         Some(rest) => rest.find(']').map_or(0, |bracket| bracket + 2),
         None => 0,
     };
-    let (host, port) = match authority.get(end..).and_then(|rest| rest.find(':')) {
+    let colon = |rest: &str| rest.bytes().position(|b| b == b':');
+    let (host, port) = match authority.get(end..).and_then(colon) {
         Some(colon) => (
             authority.get(..end + colon),
             authority.get(end + colon + 1..),
@@ -202,19 +204,21 @@ fn canonical_host(host: &str) -> Option<Cow<'_, str>> {
 /// A canonical DNS name. A last label that a URL parser would read as a number makes it an address
 /// (WHATWG URL "ends in a number"): `2130706433` and `0x7f.1` are 127.0.0.1 to many clients, and `0x` is 0.
 fn is_name(host: &str) -> bool {
-    let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    let label = |l: &str| {
+    let byte = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    let label = |l: &[u8]| {
         (1..=63).contains(&l.len())
-            && l.bytes().all(byte)
-            && !l.starts_with('-')
-            && !l.ends_with('-')
+            && l.iter().all(byte)
+            && !l.starts_with(b"-")
+            && !l.ends_with(b"-")
     };
-    let last = host.rsplit('.').next().unwrap_or_default();
-    let number = last.bytes().all(|b| b.is_ascii_digit())
+    // Slices of bytes: a `str` splits with a search that does not pay for labels.
+    let mut labels = host.as_bytes().rsplit(|b| *b == b'.');
+    let last = labels.next().unwrap_or_default();
+    let number = last.iter().all(u8::is_ascii_digit)
         || last
-            .strip_prefix("0x")
-            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
-    host.len() <= 253 && host.split('.').all(label) && !number
+            .strip_prefix(b"0x")
+            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    host.len() <= 253 && label(last) && labels.all(label) && !number
 }
 
 #[cfg(test)]

@@ -13,18 +13,20 @@ pub(crate) fn is_plain(path: &str) -> bool {
     };
     let byte = |b: u8| b.is_ascii_graphic() && !matches!(b, b'\\' | b'?' | b'#');
     // Only the last segment may be empty, or nothing but what stands after `;`.
-    let mut before = rest.rsplit('/').skip(1);
+    let mut segments = rest.as_bytes().rsplit(|b| *b == b'/');
+    let last = segments.next().unwrap_or_default();
+    let named = |segment: &[u8]| !matches!(segment, [] | [b';', ..]) && !is_dots(segment);
     path.bytes().all(byte)
-        && !before.any(|segment| segment.is_empty() || segment.starts_with(';'))
-        && !rest.split('/').any(is_dots)
+        && !is_dots(last)
+        && segments.all(named)
         && (!path.contains('%') || has_plain_escapes(path))
 }
 
 /// True for dots, and for dots before `;` or `%`: `..;x` is `..` to servers that know path parameters, and
 /// `..%20` to those that drop spaces.
-fn is_dots(segment: &str) -> bool {
-    let rest = segment.trim_start_matches('.');
-    rest.len() < segment.len() && matches!(rest.bytes().next(), None | Some(b';' | b'%'))
+fn is_dots(segment: &[u8]) -> bool {
+    let dots = segment.iter().take_while(|b| **b == b'.').count();
+    dots > 0 && matches!(segment.get(dots), None | Some(b';' | b'%'))
 }
 
 /// True if all escapes are two hexadecimal digits and stand for bytes that mean nothing in a path, not even
