@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use minicbor::encode::{self, Write};
 use minicbor::{Decoder, Encoder};
+use smol_str::SmolStr;
 
 use crate::Error;
 
@@ -51,6 +52,11 @@ impl<'b> Reader<'b> {
 
     pub(crate) fn string(&mut self) -> Result<String, Error> {
         self.text().map(str::to_owned)
+    }
+
+    /// A text that is mostly short, for which nothing is allocated then.
+    pub(crate) fn short(&mut self) -> Result<SmolStr, Error> {
+        self.text().map(SmolStr::new)
     }
 
     pub(crate) fn is_text(&self) -> bool {

@@ -121,7 +121,7 @@ fn read_limits(r: &mut Reader<'_>) -> Result<Limits, Error> {
 
 fn read_grant(r: &mut Reader<'_>) -> Result<Grant, Error> {
     r.array_of(3)?;
-    let methods = r.array(Reader::string)?;
+    let methods = r.array(Reader::short)?;
     let origin = r
         .text()?
         .parse()
@@ -129,7 +129,7 @@ fn read_grant(r: &mut Reader<'_>) -> Result<Grant, Error> {
     Ok(Grant {
         methods,
         origin,
-        path: r.string()?,
+        path: r.short()?,
     })
 }
 
@@ -159,10 +159,10 @@ fn read_secret(r: &mut Reader<'_>) -> Result<SecretClaim, Error> {
         r.array_of(5)?;
         let invalid = |_| Error::Malformed("a slot is not valid");
         secret.slots.push(Slot {
-            method: r.string()?,
+            method: r.short()?,
             origin: r.text()?.parse().map_err(invalid)?,
-            path: r.string()?,
-            header: r.string()?,
+            path: r.short()?,
+            header: r.short()?,
             format: r.text()?.parse().map_err(invalid)?,
         });
     }

@@ -223,11 +223,11 @@ fn write_params<W: Write>(
 
 fn write_texts<W: Write>(
     e: &mut Encoder<W>,
-    texts: &[String],
+    texts: &[impl AsRef<str>],
 ) -> Result<(), encode::Error<W::Error>> {
     e.array(count(texts.iter()))?;
     for text in texts {
-        e.str(text)?;
+        e.str(text.as_ref())?;
     }
     Ok(())
 }

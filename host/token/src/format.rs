@@ -6,6 +6,7 @@ use std::str::FromStr;
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use smol_str::SmolStr;
 use zeroize::Zeroizing;
 
 use crate::{ParseError, Secret};
@@ -17,16 +18,16 @@ pub enum Format {
     /// `basic:USER`: `Basic ` and base64 of `USER:value` (RFC 7617 section 2).
     Basic {
         /// The user, maybe empty; visible ASCII or inner spaces, without `:` and `{}`.
-        user: String,
+        user: SmolStr,
     },
     /// `hmac-sha256:TEMPLATE`: the template with HMAC-SHA256 of the request's body (RFC 2104), in lower-case
     /// hexadecimal digits, in the place of its one `{}`. The value is the key, and is not sent.
     HmacSha256 {
         /// As for [`Format::Template`]: `sha256={}`.
-        template: String,
+        template: SmolStr,
     },
     /// Visible ASCII or spaces with exactly one `{}`, where the value goes: `Bearer {}`.
-    Template(String),
+    Template(SmolStr),
 }
 
 impl Format {
@@ -85,13 +86,13 @@ impl FromStr for Format {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let format = if let Some(user) = text.strip_prefix("basic:") {
-            let user = user.to_owned();
+            let user = user.into();
             Self::Basic { user }
         } else if let Some(template) = text.strip_prefix("hmac-sha256:") {
-            let template = template.to_owned();
+            let template = template.into();
             Self::HmacSha256 { template }
         } else {
-            Self::Template(text.to_owned())
+            Self::Template(text.into())
         };
         if format.is_valid() {
             Ok(format)
@@ -146,7 +147,7 @@ mod tests {
         );
         for value in ["", " a", "a\r\nb: c", "a\n", "ä", "a\0"] {
             assert!(
-                !Format::Template("{}".to_owned()).accepts(&Secret::new(value.to_owned())),
+                !Format::Template("{}".into()).accepts(&Secret::new(value.to_owned())),
                 "{value:?}"
             );
         }
@@ -164,7 +165,7 @@ mod tests {
         for user in [
             ":", "a:b", "{}", " a", "a ", "a\tb", "a\nb", "a\0", "a\u{7f}", "\u{e4}",
         ] {
-            let user = user.to_owned();
+            let user = SmolStr::from(user);
             assert!(!Format::Basic { user: user.clone() }.is_valid(), "{user:?}");
         }
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use smol_str::SmolStr;
+
 use crate::{Origin, ParseError, path};
 
 /// Requests that a guest may send: methods, one origin, a path.
@@ -12,11 +14,11 @@ use crate::{Origin, ParseError, path};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Grant {
     /// Upper-case methods, at least one; or `*` alone.
-    pub methods: Vec<String>,
+    pub methods: Vec<SmolStr>,
     /// Where the request goes.
     pub origin: Origin,
     /// A path, a prefix if it ends in `*`. Queries are not looked at.
-    pub path: String,
+    pub path: SmolStr,
 }
 
 impl Grant {
@@ -25,7 +27,7 @@ impl Grant {
     /// `host` is canonical (see [`Origin::host`]), `path` is normalised and without its query. A path that
     /// servers read in different ways (`//`, `/../`, `/..;/`, `%2F`, `%25`, `\` …) is allowed by no grant.
     pub fn allows(&self, method: &str, scheme: &str, host: &str, port: u16, path: &str) -> bool {
-        let named = |granted: &String| granted == method || granted == "*";
+        let named = |granted: &SmolStr| granted == method || granted == "*";
         is_method(method)
             && self.methods.iter().any(named)
             && self.origin.matches(scheme, host, port)
@@ -34,7 +36,7 @@ impl Grant {
 
     /// True if every request that this grant allows is allowed by `other`.
     pub fn within(&self, other: &Self) -> bool {
-        let named = |method: &String| other.methods.iter().any(|m| m == method || m == "*");
+        let named = |method: &SmolStr| other.methods.iter().any(|m| m == method || m == "*");
         self.methods.iter().all(named)
             && self.origin.within(&other.origin)
             && path::within(&self.path, &other.path)
@@ -48,7 +50,7 @@ impl Grant {
             (true, _) => other.methods.clone(),
             (_, true) => self.methods.clone(),
             _ => {
-                let both = |method: &&String| other.methods.contains(method);
+                let both = |method: &&SmolStr| other.methods.contains(method);
                 self.methods.iter().filter(both).cloned().collect()
             }
         };
@@ -86,13 +88,13 @@ impl FromStr for Grant {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let (methods, url) = text.trim().split_once(' ').ok_or(ParseError::Method)?;
-        let methods = methods.split(',').map(str::to_owned).collect();
+        let methods = methods.split(',').map(SmolStr::new).collect();
         let (origin, path) = Origin::split(url.trim_start())?;
         let path = if path.is_empty() { "/*" } else { path };
         let grant = Self {
             methods,
             origin,
-            path: path.to_owned(),
+            path: path.into(),
         };
         grant.check().map(|()| grant)
     }

@@ -68,6 +68,8 @@ pub use origin::{Origin, Scheme};
 pub use rights::{Denied, Rights};
 pub use secret::{Secret, SecretClaim};
 pub use slot::Slot;
+/// The text of grants and slots: cheap to clone, and mostly too short for an allocation.
+pub use smol_str::SmolStr;
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_LEN: usize = 8192;

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use smol_str::SmolStr;
+
 use crate::ParseError;
 use crate::units::parse_number;
 
@@ -48,7 +50,7 @@ impl fmt::Display for Scheme {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Origin {
     scheme: Scheme,
-    host: String,
+    host: SmolStr,
     port: u16,
 }
 
@@ -107,7 +109,7 @@ impl FromStr for Origin {
     /// Takes upper case and an explicit default port as well, and makes them canonical.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let (scheme, host, port) = canonical(text)?;
-        let host = host.into_owned();
+        let host = SmolStr::from(host);
         Ok(Self { scheme, host, port })
     }
 }

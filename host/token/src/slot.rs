@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use smol_str::SmolStr;
+
 use crate::grant::is_method;
 use crate::{Format, Origin, ParseError, path};
 
@@ -12,13 +14,13 @@ use crate::{Format, Origin, ParseError, path};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Slot {
     /// One method, in upper case.
-    pub method: String,
+    pub method: SmolStr,
     /// Where the request goes. Not a wildcard: whoever gets a name below it would get the secret.
     pub origin: Origin,
     /// A path, a prefix if it ends in `*`.
-    pub path: String,
+    pub path: SmolStr,
     /// The name of the header, in lower case (RFC 9110 section 5.1).
-    pub header: String,
+    pub header: SmolStr,
     /// What the header says.
     pub format: Format,
 }
@@ -74,11 +76,11 @@ impl FromStr for Slot {
         let (url, rest) = rest.trim_start().split_once(' ').ok_or(ParseError::Slot)?;
         let (header, format) = rest.split_once(':').ok_or(ParseError::Slot)?;
         let (origin, path) = Origin::split(url)?;
-        let header = header.trim_start().to_ascii_lowercase();
+        let header = header.trim_start().to_ascii_lowercase().into();
         let slot = Self {
-            method: method.to_owned(),
+            method: method.into(),
             origin,
-            path: path.to_owned(),
+            path: path.into(),
             header,
             format: format.trim().parse()?,
         };

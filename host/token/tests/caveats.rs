@@ -30,9 +30,9 @@ fn texts(items: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
 fn grant() -> impl Strategy<Value = Grant> {
     let methods = prop_oneof![Just(vec!["*".to_owned()]), texts(&METHODS)];
     (methods, select(&GRANTED[..]), select(&PATTERNS[..])).prop_map(|(methods, host, path)| Grant {
-        methods,
+        methods: methods.into_iter().map(Into::into).collect(),
         origin: format!("https://{host}").parse().unwrap(),
-        path: path.to_owned(),
+        path: path.into(),
     })
 }
 
