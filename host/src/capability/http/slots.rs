@@ -110,7 +110,7 @@ impl Slots {
         let (mut head, mut body) = request.into_parts();
         let filled = self.matching(target, head.method.as_str(), head.uri.path());
         for Filled { name, slot, .. } in &filled {
-            if head.headers.contains_key(&slot.header) {
+            if head.headers.contains_key(slot.header.as_str()) {
                 return Err(Reason::SlotHeader.tell(&self.log, &taken(name, &slot.header)));
             }
         }
