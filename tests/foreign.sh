@@ -3,9 +3,9 @@
 # componentize-js, Python by componentize-py. By hand, for they come from npm and PyPI and are large.
 # Usage: tests/foreign.sh DIRECTORY WEBTASK    (needs node 20, npm, python3; WEBTASK is the command)
 set -euo pipefail
+webtask=$(realpath "$2")
 root=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1/wit/deps" && cd "$1"
-webtask=$2
 
 for package in cli clocks filesystem http io random sockets; do
   # componentize-js is made for this version and no other.
