@@ -176,7 +176,7 @@ impl Default for Limits {
     }
 }
 
-fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+pub(crate) fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
     let time = webtask_token::units::parse_duration(&text).map_err(serde::de::Error::custom)?;
     if time > LONGEST {
