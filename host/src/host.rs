@@ -314,8 +314,15 @@ impl Answer {
             _ => declared_length(&self.response).or(self.response.body().size_hint().exact()),
         };
         let limit = self.rights.limits.response_bytes;
-        self.response
-            .map(|body| Either::Right(ResponseBody::new(body, self.run, limit, record, self.reading)))
+        self.response.map(|body| {
+            Either::Right(ResponseBody::new(
+                body,
+                self.run,
+                limit,
+                record,
+                self.reading,
+            ))
+        })
     }
 }
 
@@ -334,7 +341,8 @@ fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Error> {
         // The guest is told of one of them: two that differ are two readings of one request.
         authority.is_ok_and(|authority| {
             !authority.as_str().contains('@')
-                && target.is_none_or(|target| target.as_str().eq_ignore_ascii_case(authority.as_str()))
+                && target
+                    .is_none_or(|target| target.as_str().eq_ignore_ascii_case(authority.as_str()))
         })
     };
     let named = target.is_some_and(|target| !target.as_str().contains('@'));

@@ -8,13 +8,7 @@ use std::{
 use clap::Args;
 use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, audit::Policy, chain};
 
-use super::{
-    Failure, block_on,
-    keys::read_keyring,
-    print,
-    run::run,
-    sockets::SocketFlags,
-};
+use super::{Failure, block_on, keys::read_keyring, print, run::run, sockets::SocketFlags};
 
 /// Serve webtask requests
 ///

@@ -11,10 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{
-    Request, Response, Uri, header,
-    uri::PathAndQuery,
-};
+use http::{Request, Response, Uri, header, uri::PathAndQuery};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;

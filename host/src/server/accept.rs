@@ -35,7 +35,11 @@ impl Connections {
     }
 
     /// Accepts from all `listeners` until `stop` is ready.
-    pub(super) async fn accept(&mut self, listeners: Vec<Listener>, stop: impl Future<Output = ()>) {
+    pub(super) async fn accept(
+        &mut self,
+        listeners: Vec<Listener>,
+        stop: impl Future<Output = ()>,
+    ) {
         let mut stop = std::pin::pin!(stop);
         let (mut turn, mut failed) = (0, 0);
         loop {

@@ -53,8 +53,16 @@ pub(super) async fn serve(plain: Plain, shared: &Arc<Shared>) {
         () = shared.draining() => return,
     };
     let served = match begun {
-        Ok(Ready { io, is_http2: true, scheme }) => serve_http2(io, scheme, shared).await,
-        Ok(Ready { io, is_http2: false, scheme }) => serve_http1(io, scheme, shared).await,
+        Ok(Ready {
+            io,
+            is_http2: true,
+            scheme,
+        }) => serve_http2(io, scheme, shared).await,
+        Ok(Ready {
+            io,
+            is_http2: false,
+            scheme,
+        }) => serve_http1(io, scheme, shared).await,
         Err(error) => {
             tracing::debug!(%error, "connection not begun");
             return;

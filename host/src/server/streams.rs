@@ -63,7 +63,11 @@ impl Streams {
         loop {
             let now = Instant::now();
             let end = match inner.open.load(Ordering::Acquire) {
-                0 => asked.max(inner.began + Duration::from_millis(inner.quiet.load(Ordering::Acquire))) + limit,
+                0 => {
+                    asked.max(
+                        inner.began + Duration::from_millis(inner.quiet.load(Ordering::Acquire)),
+                    ) + limit
+                }
                 _ => now + limit,
             };
             if end <= now {
