@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::{HostBody, Limits};
 
-/// Bytes of an answer that go to a stream at once: what it keeps for a peer that takes nothing, and what a peer
+/// Bytes of an answer that go to a stream at once: what h2 keeps for a peer that takes nothing, and what a peer
 /// must take in the time `stall`.
 const PIECE: usize = 16 << 10;
 
@@ -171,6 +171,17 @@ impl Paced {
     }
 }
 
+/// How much of a frame goes next. hyper gives a whole piece to h2 for a window of one byte, and asks for the next
+/// one then; but it keeps the next one until a window is open for all before it. The last byte of a frame
+/// therefore goes alone: whoever asks for another frame has a window for all of this one, and nothing of an
+/// answer that ended is left in h2 for a peer that opens none.
+fn piece_of(length: usize) -> usize {
+    match length {
+        0 | 1 => length,
+        _ => PIECE.min(length - 1),
+    }
+}
+
 impl Body for Paced {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -189,7 +200,7 @@ impl Body for Paced {
                 None => return Poll::Ready(None),
             }
         }
-        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        let piece = this.rest.split_to(piece_of(this.rest.len()));
         let _ = GIVEN.try_with(|given| given.given());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -206,5 +217,48 @@ impl Body for Paced {
             hint.set_upper(upper);
         }
         hint
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "constants of the test")]
+mod tests {
+    use http_body_util::{BodyExt as _, Either, Full};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_comes_in_pieces_and_its_last_byte_alone() {
+        let whole: Bytes = (0..40_000_u32).map(|n| n as u8).collect();
+        let mut body = Paced::new(Either::Left(Full::new(whole.clone())));
+        let (mut sizes, mut got) = (Vec::new(), Vec::new());
+        assert_eq!(body.size_hint().exact(), Some(40_000));
+        while !body.is_end_stream() {
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            got.extend_from_slice(&piece);
+            sizes.push(piece.len());
+            assert_eq!(body.size_hint().exact(), Some(40_000 - got.len() as u64));
+        }
+        assert_eq!(sizes, [PIECE, PIECE, 40_000 - 1 - 2 * PIECE, 1]);
+        assert_eq!(got, whole);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_from_its_last_stream_on() {
+        let mut limits = Limits::default();
+        limits.streams = 1;
+        let streams = Streams::new(&limits);
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let begun = Instant::now();
+        let second = Duration::from_secs(1);
+        hyper::rt::Executor::execute(&streams, async { drop(ended.await) });
+        let idle = tokio::spawn({
+            let streams = streams.clone();
+            async move { streams.idle(second * 10).await }
+        });
+        tokio::time::sleep(second * 25).await;
+        drop(end);
+        idle.await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 35);
     }
 }

@@ -97,7 +97,7 @@ async fn connections_without_requests_do_not_hold_up_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_1_is_told_with_the_last_answer() {
     let mut host = TestHost::start().await;
-    let token = host.token(guests::ECHO);
+    let token = host.token(guests::UPLOAD);
     let mut stream = TcpStream::connect(host.address)
         .await
         .expect("the host listens");
@@ -125,9 +125,10 @@ async fn http_1_is_told_with_the_last_answer() {
         .await
         .expect("a good end");
     assert!(
-        answer.starts_with("HTTP/1.1 200 ") && answer.contains("ok"),
+        answer.starts_with("HTTP/1.1 200 ") && answer.contains("upload whole 2"),
         "{answer}"
     );
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
     host.ended().await;
 }
 
