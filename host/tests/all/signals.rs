@@ -98,14 +98,33 @@ fn trap_22_a_process_without_descriptors_goes_on_serving() {
     let held: Vec<_> = (0..80)
         .map(|_| TcpStream::connect(&address).expect("queued"))
         .collect();
-    let errors = BufReader::new(server.0.stderr.take().expect("piped")).lines();
+    let mut errors = BufReader::new(server.0.stderr.take().expect("piped")).lines();
     let told = errors
+        .by_ref()
         .map_while(Result::ok)
         .find(|line| line.contains("accept failed"));
     assert!(told.is_some_and(|line| line.contains("os error 24")));
     drop(held);
     assert!(served().is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
     assert!(server.0.try_wait().expect("a child").is_none());
+}
+
+/// Whoever read the log has gone: requests are answered all the same.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let (_dir, keys) = keyring();
+    let token = token(&keys, examples::HELLO);
+    let args = serve(&keys, &["--listen", "127.0.0.1:0"]);
+    let mut server = Guard(through_shell(":", &args).spawn().expect("sh"));
+    let mut lines = BufReader::new(server.0.stdout.take().expect("piped")).lines();
+    let line = lines.next().expect("a line").expect("text");
+    let address = line.split("http://").nth(1).expect("an address").to_owned();
+    drop(server.0.stderr.take());
+    for _ in 0..3 {
+        let stream = TcpStream::connect(&address).expect("it listens");
+        let answer = ask(stream, "/run", &token);
+        assert!(answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
+    }
 }
 
 /// The first signal waits for what runs, the second does not.
