@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use crate::{
@@ -87,6 +88,7 @@ pub struct ResponseBody {
     limit: u64,
     /// There until the body is dropped.
     record: Option<Record>,
+    _reading: OwnedSemaphorePermit,
 }
 
 impl std::fmt::Debug for ResponseBody {
@@ -96,12 +98,20 @@ impl std::fmt::Debug for ResponseBody {
 }
 
 impl ResponseBody {
-    pub(crate) fn new(inner: WasiBody, run: Run, limit: u64, record: Record) -> Self {
+    /// `reading` is its place among the answers that are read, and free with it.
+    pub(crate) fn new(
+        inner: WasiBody,
+        run: Run,
+        limit: u64,
+        record: Record,
+        reading: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             inner,
             run,
             limit,
             record: Some(record),
+            _reading: reading,
         }
     }
 

@@ -1,12 +1,12 @@
 //! `Config`: what a host is made of, and the file that an operator writes.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use serde::Deserialize;
 use webtask_token::Keyring;
 
-use crate::{CodePrefix, Limits, Revocations, audit::Policy};
+use crate::{CodePrefix, Limits, Revocations, audit::Policy, limits};
 
 /// What a [`Host`](crate::Host) is made of.
 #[derive(Debug)]
@@ -32,7 +32,11 @@ pub struct Config {
 /// The operator's file, TOML. Every key is optional; an unknown one is an error.
 ///
 /// ```toml
-/// listen = "127.0.0.1:8080"
+/// listen = ["127.0.0.1:8080", "unix:/run/webtask/webtask.sock"]   # one text will do
+/// tls-cert = "server.pem"
+/// tls-key = "server.key"
+/// ops = "127.0.0.1:9090"
+/// drain = "30s"
 /// keys = "keys.toml"
 /// allow-code = ["https://code.example.com/"]
 /// allow-private = ["10.1.2.3/32"]
@@ -48,8 +52,21 @@ pub struct Config {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ConfigFile {
-    /// Where to listen.
-    pub listen: Option<String>,
+    /// Where to listen: addresses and ports, `unix:` and paths.
+    #[serde(deserialize_with = "one_or_many")]
+    pub listen: Vec<String>,
+    /// The PEM file of the certificate chain that TCP listeners show; without one they do not speak TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// The PEM file of the certificate's private key.
+    pub tls_key: Option<PathBuf>,
+    /// Where the operations listener listens; nowhere if nothing is said.
+    pub ops: Option<String>,
+    /// How long what runs may go on after the end was asked for; 30 s if nothing is said.
+    #[serde(deserialize_with = "some_duration")]
+    pub drain: Option<Duration>,
+    /// How long connections are still accepted after the end was asked for; not at all if nothing is said.
+    #[serde(deserialize_with = "some_duration")]
+    pub linger: Option<Duration>,
     /// The keyring file.
     pub keys: Option<PathBuf>,
     /// The file of revocations; beside the keyring if nothing is said.
@@ -75,11 +92,27 @@ impl ConfigFile {
     }
 }
 
+fn some_duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    limits::duration(from).map(Some)
+}
+
+/// A list of texts, or one text that is its only one.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text, or a list of texts")]
+    enum Texts {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Texts::deserialize(from)? {
+        Texts::One(text) => vec![text],
+        Texts::Many(texts) => texts,
+    })
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "constants of the test")]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -92,6 +125,20 @@ mod tests {
         assert_eq!(file.limits.memory, 32 << 20);
         assert_eq!(file.limits.calls, 3);
         assert_eq!(file.limits.cpu, Limits::default().cpu);
+    }
+
+    #[test]
+    fn a_listener_is_one_text_or_a_list() {
+        let listen = |text: &str| ConfigFile::parse(text).map(|file| file.listen);
+        assert_eq!(listen("listen = 'a:1'").unwrap(), ["a:1"]);
+        assert_eq!(
+            listen("listen = ['a:1', 'unix:/b']").unwrap(),
+            ["a:1", "unix:/b"]
+        );
+        let error = listen("listen = 8080").unwrap_err().to_string();
+        assert!(error.contains("a text, or a list of texts"), "{error}");
+        let file = ConfigFile::parse("drain = '90s'").unwrap();
+        assert_eq!(file.drain, Some(Duration::from_secs(90)));
     }
 
     #[test]

@@ -28,6 +28,15 @@ pub enum Error {
     /// The token or the platform does not allow what the request asks for.
     #[error("denied: {0}")]
     Denied(String),
+    /// The host is shutting down; only its readiness says so.
+    #[error("the host is shutting down")]
+    Draining,
+    /// The request has more header fields than the limit.
+    #[error("the request has more than {limit} header fields, the limit header-fields")]
+    HeaderFields {
+        /// The limit in force.
+        limit: usize,
+    },
     /// A fault of the host.
     #[error("internal error: {0}")]
     Internal(String),
@@ -122,6 +131,18 @@ impl Error {
                 "denied",
                 Caller,
                 "The token or the platform does not allow this",
+            ),
+            Self::Draining => Row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "draining",
+                Host,
+                "The host is shutting down",
+            ),
+            Self::HeaderFields { .. } => Row(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "header-fields",
+                Caller,
+                "The request has too many header fields",
             ),
             Self::Internal(_) | Self::Revocation(RevocationError::Store(_)) => Row(
                 StatusCode::INTERNAL_SERVER_ERROR,

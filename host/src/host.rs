@@ -10,7 +10,10 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, header, uri::Auth
 use http_body::Body as _;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use wasmtime_wasi_http::WasiBody;
 use webtask_token::Keyring;
 
@@ -25,6 +28,7 @@ use crate::{
     gate::Gate,
     invoke::Run,
     loader::Loader,
+    quota::Quota,
     record::Record,
     rights::Rights,
     runtime::Runtime,
@@ -36,6 +40,10 @@ const SOURCE: HeaderName = HeaderName::from_static("webtask-source");
 /// The id of the request, as in every record of it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("webtask-request-id");
 
+/// Requests without a valid token in a second that are logged one by one. Enough to see what is wrong with
+/// one caller, and no more than some megabytes an hour whatever strangers send.
+const STRANGERS: u32 = 20;
+
 /// The webtask runtime: opens tokens, loads the code they name and runs it with only their rights.
 pub struct Host {
     gate: Gate,
@@ -45,6 +53,9 @@ pub struct Host {
     egress: Arc<Egress>,
     loader: Loader,
     places: Arc<Semaphore>,
+    /// Answers of guests that somebody still reads. As many as connections: HTTP/2 makes no more of them.
+    answers: Arc<Semaphore>,
+    strangers: Arc<Quota>,
     ids: Ids,
 }
 
@@ -82,6 +93,7 @@ struct Answer {
     response: Response<WasiBody>,
     run: Run,
     rights: Arc<Rights>,
+    reading: OwnedSemaphorePermit,
 }
 
 impl Host {
@@ -113,6 +125,10 @@ impl Host {
                 policy.clone(),
             ),
             places: Arc::new(Semaphore::new(limits.invocations as usize)),
+            answers: Arc::new(Semaphore::new(
+                limits.connections.min(Semaphore::MAX_PERMITS),
+            )),
+            strangers: Arc::new(Quota::new(STRANGERS)),
             ids: Ids::new()?,
             gate: Gate::new(keyring, revocations),
             limits,
@@ -139,8 +155,11 @@ impl Host {
     }
 
     /// Answers `request`. Never fails: whatever goes wrong becomes an answer and a record.
+    ///
+    /// A guest sees the scheme of the request's extension [`http::uri::Scheme`], which the server sets by
+    /// the connection; `http` without one. What the request itself says of it is not believed.
     pub async fn handle(&self, request: Request<Incoming>) -> Response<HostBody> {
-        let mut record = Record::new(self.ids.next(), request.method());
+        let mut record = Record::new(self.ids.next(), request.method(), self.strangers.clone());
         let request_id = record.request_id.clone();
         let seen = Seen::of(&request);
         let answered = if seen.preflight {
@@ -184,7 +203,7 @@ impl Host {
         request: Request<Incoming>,
         record: &mut Record,
     ) -> Result<Reply, Error> {
-        check_head(&request)?;
+        check_head(&request, &self.limits)?;
         match request.uri().path() {
             "/v1/revoke" => api::revoke(&self.gate, request, record)
                 .await
@@ -223,6 +242,11 @@ impl Host {
             .clone()
             .try_acquire_owned()
             .map_err(|_| Error::Overloaded)?;
+        let reading = self
+            .answers
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Error::Overloaded)?;
 
         let invocation = Invocation {
             tenant: record.tenant.clone(),
@@ -246,6 +270,7 @@ impl Host {
                 response,
                 run,
                 rights,
+                reading,
             }),
             Err(error) => Err(error.into()),
         }
@@ -289,20 +314,39 @@ impl Answer {
             _ => declared_length(&self.response).or(self.response.body().size_hint().exact()),
         };
         let limit = self.rights.limits.response_bytes;
-        self.response
-            .map(|body| Either::Right(ResponseBody::new(body, self.run, limit, record)))
+        self.response.map(|body| {
+            Either::Right(ResponseBody::new(
+                body,
+                self.run,
+                limit,
+                record,
+                self.reading,
+            ))
+        })
     }
 }
 
-/// What no route takes: not exactly one valid `host` (RFC 9112, section 3.2), and CONNECT.
-fn check_head<B>(request: &Request<B>) -> Result<(), Error> {
+/// What no route takes: too many fields, not exactly one valid host (RFC 9112, section 3.2; RFC 9113, section
+/// 8.3.1), and CONNECT.
+fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Error> {
+    if request.headers().len() > limits.header_fields {
+        let limit = limits.header_fields;
+        return Err(Error::HeaderFields { limit });
+    }
+    let target = request.uri().authority();
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, second) = (hosts.next(), hosts.next());
     let plain = |host: &HeaderValue| {
         let authority = Authority::try_from(host.as_bytes());
-        authority.is_ok_and(|authority| !authority.as_str().contains('@'))
+        // The guest is told of one of them: two that differ are two readings of one request.
+        authority.is_ok_and(|authority| {
+            !authority.as_str().contains('@')
+                && target
+                    .is_none_or(|target| target.as_str().eq_ignore_ascii_case(authority.as_str()))
+        })
     };
-    if second.is_some() || !host.map_or(request.uri().authority().is_some(), plain) {
+    let named = target.is_some_and(|target| !target.as_str().contains('@'));
+    if second.is_some() || !host.map_or(named, plain) {
         return Err(Error::BadRequest("not exactly one valid host field"));
     }
     if request.method() == Method::CONNECT {

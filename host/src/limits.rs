@@ -89,8 +89,26 @@ pub struct Limits {
     pub compile: Duration,
     /// Invocations at the same time in this process. Default 500.
     pub invocations: u32,
-    /// Connections at the same time in this process. Default 4,096.
+    /// Connections at the same time in this process, and answers of guests that are still being read.
+    /// Default 4,096.
     pub connections: usize,
+    /// Connections at the same time from one IPv4 address, or from one IPv6 network of 64 bits; 0 for no
+    /// such bound. Default 0: behind a proxy all come from one address.
+    pub connections_per_address: usize,
+    /// HTTP/2 streams at the same time on one connection. Default 128.
+    pub streams: u32,
+    /// Header fields of one request. Default 100.
+    pub header_fields: usize,
+    /// Time for the first bytes of a connection, for the head of a request, and for a kept connection of
+    /// HTTP/1.1 to send another one; a TLS handshake has 10 s of it at most. Default 15 s.
+    #[serde(deserialize_with = "duration")]
+    pub head: Duration,
+    /// Time that an HTTP/2 connection without a stream is kept. Default 60 s.
+    #[serde(deserialize_with = "duration")]
+    pub idle: Duration,
+    /// Time in which a caller must take something of its answer, and answer a ping of HTTP/2. Default 30 s.
+    #[serde(deserialize_with = "duration")]
+    pub stall: Duration,
     /// Bytes of components, before compilation, whose compiled code is kept in memory. Default 256 MiB.
     #[serde(deserialize_with = "size")]
     pub cache_bytes: u64,
@@ -147,12 +165,18 @@ impl Default for Limits {
             compile: Duration::from_secs(30),
             invocations: 500,
             connections: 4_096,
+            connections_per_address: 0,
+            streams: 128,
+            header_fields: 100,
+            head: Duration::from_secs(15),
+            idle: Duration::from_secs(60),
+            stall: Duration::from_secs(30),
             cache_bytes: 256 << 20,
         }
     }
 }
 
-fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+pub(crate) fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
     let time = webtask_token::units::parse_duration(&text).map_err(serde::de::Error::custom)?;
     if time > LONGEST {

@@ -5,12 +5,24 @@ use std::sync::{Arc, atomic::Ordering};
 use tokio::time::Instant;
 use webtask_token::Opened;
 
-use crate::{Error, body::Received, error::Blame, meter::Spent, rights::Rights, text::hex};
+use crate::{
+    Error,
+    body::Received,
+    error::Blame,
+    meter::Spent,
+    quota::Quota,
+    rights::Rights,
+    text::{hex, printable},
+};
 
 /// The code of a request whose answer was not read to its end.
 const CALLER_LEFT: &str = "caller-left";
 
-/// What is recorded of one request. Written when dropped, so that no way out is without a record.
+/// Bytes of a method in the record: no method is longer that means anything here.
+const METHOD: usize = 32;
+
+/// What is recorded of one request. Written when dropped, so that no way out is without a record; of requests
+/// without a valid token only so many in a second.
 ///
 /// Never in it: URLs, headers, secrets, tokens, anything a guest wrote.
 pub(crate) struct Record {
@@ -31,13 +43,16 @@ pub(crate) struct Record {
     pub(crate) spent: Arc<Spent>,
     /// What must not stand in the record, once it is known.
     pub(crate) rights: Option<Arc<Rights>>,
+    strangers: Arc<Quota>,
+    /// Whether this request is logged, once that was asked.
+    told: Option<bool>,
 }
 
 impl Record {
-    pub(crate) fn new(request_id: String, method: &http::Method) -> Self {
+    pub(crate) fn new(request_id: String, method: &http::Method, strangers: Arc<Quota>) -> Self {
         Self {
             request_id,
-            method: method.to_string(),
+            method: printable(method.as_str(), METHOD),
             started: Instant::now(),
             token_id: String::new(),
             kid: String::new(),
@@ -52,7 +67,19 @@ impl Record {
             blame: Some(Blame::Caller),
             spent: Arc::default(),
             rights: None,
+            strangers,
+            told: None,
         }
+    }
+
+    /// Whether lines about this request go to the log: all of a request with a valid token, and of the others
+    /// as many as the quota lets through.
+    fn told(&mut self) -> bool {
+        if !self.token_id.is_empty() {
+            return true;
+        }
+        let strangers = &self.strangers;
+        *self.told.get_or_insert_with(|| strangers.take())
     }
 
     /// Whose token it is.
@@ -78,6 +105,9 @@ impl Record {
     pub(crate) fn failed(&mut self, error: &Error) {
         self.code = error.code();
         self.blame = Some(error.blame());
+        if !self.told() {
+            return;
+        }
         let (request_id, mut cause) = (&self.request_id, error.chain());
         if let Some(rights) = &self.rights {
             // A cause may quote the guest, which may quote a secret.
@@ -96,6 +126,9 @@ impl Drop for Record {
     fn drop(&mut self) {
         if self.code == CALLER_LEFT && self.is_whole() {
             self.answered();
+        }
+        if !self.told() {
+            return;
         }
         tracing::info!(
             target: "webtask::access",

@@ -110,6 +110,7 @@ fn status_of(name: &str) -> &'static str {
         "INTERNAL_SERVER_ERROR" => "500",
         "NOT_FOUND" => "404",
         "PAYLOAD_TOO_LARGE" => "413",
+        "REQUEST_HEADER_FIELDS_TOO_LARGE" => "431",
         "SERVICE_UNAVAILABLE" => "503",
         "TOO_MANY_REQUESTS" => "429",
         "UNAUTHORIZED" => "401",

@@ -1,4 +1,4 @@
-//! A caller: one HTTP/1.1 request over one connection, and its whole answer.
+//! A caller: one HTTP/1.1 request over one connection, or many HTTP/2 ones, and their whole answers.
 
 use std::{
     net::SocketAddr,
@@ -8,10 +8,19 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+};
+
+use crate::SOON;
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -81,7 +90,11 @@ where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
     let started = Instant::now();
-    let (parts, mut incoming) = exchange(address, request).await.into_parts();
+    read(exchange(address, request).await, started).await
+}
+
+async fn read(response: http::Response<Incoming>, started: Instant) -> Reply {
+    let (parts, mut incoming) = response.into_parts();
     let mut body = Vec::new();
     let mut whole = true;
     while let Some(frame) = incoming.frame().await {
@@ -126,4 +139,81 @@ pub async fn get_path(address: SocketAddr, path: &str) -> Reply {
             .expect("a valid request"),
     )
     .await
+}
+
+/// `GET path` with `token` over any stream, HTTP/1.1.
+pub async fn get_through(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    token: &str,
+    path: &str,
+) -> Reply {
+    let started = Instant::now();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .expect("a connection");
+    tokio::spawn(connection);
+    let request = Request::get(path)
+        .header("host", "x")
+        .header("webtask-token", token)
+        .body(Empty::<Bytes>::new());
+    let response = sender.send_request(request.expect("a valid request"));
+    read(response.await.expect("an answer begins"), started).await
+}
+
+/// A connection of HTTP/2, with prior knowledge.
+#[derive(Clone)]
+pub struct Http2 {
+    sender: http2::SendRequest<Full<Bytes>>,
+    /// Closed with the connection.
+    open: watch::Receiver<()>,
+}
+
+impl Http2 {
+    /// Connects to `address`.
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).await.expect("the host listens")).await
+    }
+
+    /// Begins over any stream.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .expect("a connection");
+        let (until, open) = watch::channel(());
+        tokio::spawn(async move {
+            // How it ends is for the test to see.
+            let _ = connection.await;
+            drop(until);
+        });
+        Self { sender, open }
+    }
+
+    /// Sends a request, and reads the whole answer.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
+        let started = Instant::now();
+        let response = self.begin(request).await.expect("an answer begins");
+        read(response, started).await
+    }
+
+    /// Sends a request, and leaves the body to the caller.
+    pub async fn begin(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> hyper::Result<http::Response<Incoming>> {
+        self.sender.clone().send_request(request).await
+    }
+
+    /// `path` with `token` and a body.
+    pub async fn post(&self, token: &str, path: &str, body: impl Into<Bytes>) -> Reply {
+        let request = Request::post(format!("http://host.example{path}"));
+        let request = request.header("webtask-token", token);
+        let request = request.body(Full::new(body.into()));
+        self.send(request.expect("a valid request")).await
+    }
+
+    /// Waits until the connection has ended.
+    pub async fn closed(mut self) {
+        let closed = tokio::time::timeout(SOON * 2, self.open.changed()).await;
+        assert!(closed.expect("it ends").is_err(), "nothing is ever sent");
+    }
 }

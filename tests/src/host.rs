@@ -11,11 +11,10 @@ use bytes::Bytes;
 use http::Request;
 use http_body::Body;
 use sha2::{Digest as _, Sha256};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Config, Host, Limits, Revocations,
+    CodePrefix, Config, Host, Limits, ListenAddress, Listener, Revocations, Server, Tls,
     audit::{Interface, Policy, Standing},
-    serve,
 };
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
@@ -25,6 +24,8 @@ use crate::{BUILT, Dns, Reply, SOON, client};
 pub struct TestHost {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its operations listener listens.
+    pub operations: SocketAddr,
     keyring: Keyring,
     host: Arc<Host>,
     stop: Option<oneshot::Sender<()>>,
@@ -39,9 +40,52 @@ pub struct Builder {
     dns: Vec<SocketAddr>,
     ca: Vec<PathBuf>,
     policy: Option<Policy>,
+    tls: Option<Arc<Tls>>,
+    unix: Option<PathBuf>,
+    drain: Duration,
+    linger: Duration,
+}
+
+async fn bind(address: &str) -> Listener {
+    Listener::bind(address).await.expect("a free place")
+}
+
+fn tcp(listener: &Listener) -> SocketAddr {
+    match listener.address() {
+        ListenAddress::Tcp(address) => *address,
+        other => panic!("{other} is no TCP socket"),
+    }
 }
 
 impl Builder {
+    /// Speaks TLS on its TCP socket.
+    #[must_use]
+    pub fn tls(mut self, tls: &Arc<Tls>) -> Self {
+        self.tls = Some(tls.clone());
+        self
+    }
+
+    /// Listens on a Unix socket as well.
+    #[must_use]
+    pub fn unix(mut self, path: &Path) -> Self {
+        self.unix = Some(path.to_owned());
+        self
+    }
+
+    /// Gives what runs this long at the end.
+    #[must_use]
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// Goes on accepting for this long at the end.
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
     /// Changes limits.
     #[must_use]
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
@@ -112,17 +156,24 @@ impl Builder {
             policy: self.policy,
         };
         let host = Arc::new(Host::new(config).expect("a host starts"));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound socket");
+        let (public, ops) = (bind("127.0.0.1:0").await, bind("127.0.0.1:0").await);
+        let (address, operations) = (tcp(&public), tcp(&ops));
+        let mut server = Server::new(host.clone())
+            .listen(public)
+            .ops(ops)
+            .drain(self.drain)
+            .linger(self.linger);
+        if let Some(path) = self.unix {
+            server = server.listen(bind(&format!("unix:{}", path.display())).await);
+        }
+        if let Some(tls) = self.tls {
+            server = server.tls(tls);
+        }
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(
-            listener,
-            host.clone(),
-            async { drop(stopped.await) },
-            Duration::from_secs(10),
-        ));
+        let served = tokio::spawn(server.serve(async { drop(stopped.await) }));
         TestHost {
             address,
+            operations,
             keyring,
             host,
             stop: Some(stop),
@@ -145,6 +196,10 @@ impl TestHost {
             dns: Vec::new(),
             ca: Vec::new(),
             policy: None,
+            tls: None,
+            unix: None,
+            drain: SOON * 2,
+            linger: Duration::ZERO,
         }
     }
 
@@ -208,10 +263,20 @@ impl TestHost {
         client::send(self.address, request).await
     }
 
+    /// Stops as on SIGTERM, and does not wait.
+    pub fn end(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits until the server has ended.
+    pub async fn ended(mut self) {
+        (&mut self.served).await.expect("the server ends well");
+    }
+
     /// Stops as on SIGTERM and waits until what ran has finished.
     pub async fn stop(mut self) {
-        drop(self.stop.take());
-        (&mut self.served).await.expect("the server ends well");
+        self.end();
+        self.ended().await;
     }
 }
 

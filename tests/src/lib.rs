@@ -2,13 +2,14 @@
 
 mod client;
 mod dns;
+pub mod frames;
 mod host;
 mod logs;
 mod origin;
 mod raw;
 mod tls;
 
-pub use client::{Reply, exchange, get, get_path};
+pub use client::{Http2, Reply, exchange, get, get_path, get_through};
 pub use dns::Dns;
 pub use host::{Builder, TestHost, claims_for, now, policy_with};
 pub use logs::{lines_of, wait_for_line};

@@ -9,10 +9,14 @@ use clap::Args;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use webtask_host::{Config, Limits, Revocations};
+use webtask_host::{Config, Limits, ListenAddress, Revocations};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
-use super::{Failure, payments, print, run, token::hex};
+use super::{
+    Failure, payments, print, run,
+    sockets::{self, Sockets},
+    token::hex,
+};
 
 /// Run everything in one process and print what to try
 ///
@@ -60,11 +64,9 @@ impl DemoCommand {
                 ))
                 .hint("run `make demo` in the repository, or name the directory with --examples")
             })?;
-            let listener = run::bind(&self.listen).await?;
-            let local = listener
-                .local_addr()
-                .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
-            if !local.ip().is_loopback() {
+            let listener = sockets::bind(&self.listen, "--listen").await?;
+            let local = listener.address().clone();
+            if !matches!(local, ListenAddress::Tcp(_)) || !local.is_local() {
                 return Err(Failure::usage(format!("the demo opens loopback to webtasks and so listens on loopback only, not on {local}"))
                     .hint("use `webtask serve` for anything else"));
             }
@@ -112,7 +114,7 @@ impl DemoCommand {
                 ca: Vec::new(),
                 policy: None,
             };
-            run::run(listener, config, None, |_| print(text)).await
+            run::run(Sockets::of(listener), config, None, |_| print(text)).await
         })
     }
 }

@@ -5,8 +5,10 @@ pub(crate) mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
 mod payments;
+mod reload;
 mod run;
 pub(crate) mod serve;
+mod sockets;
 pub(crate) mod token;
 
 use std::io::Write as _;

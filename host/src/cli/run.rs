@@ -1,39 +1,59 @@
-//! A running host in this process: its socket, its signals, its keyring.
+//! A running host in this process: its sockets, its signals, the files that it reads again.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
-use webtask_host::{Config, Host, chain, serve};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use webtask_host::{Config, Host, chain};
 
-use super::{Failure, keys::read_keyring};
+use super::{Failure, keys::read_keyring, reload::Watched, sockets::Sockets};
 
-/// How long what runs may go on after the first signal.
-const DRAIN: Duration = Duration::from_secs(30);
-/// How often the keyring's file is looked at.
+/// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Listens on `address`.
-pub(super) async fn bind(address: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let failure = Failure::usage(format!("cannot listen on {address}: {error}"));
-        match error.kind() {
-            std::io::ErrorKind::AddrInUse => failure.hint("another program has the port; choose another one with --listen, port 0 takes any free one"),
-            std::io::ErrorKind::PermissionDenied => failure.hint("ports below 1024 need a privilege; choose a higher one with --listen"),
-            _ => failure.hint("--listen takes an address and a port, such as 127.0.0.1:8080"),
-        }
-    })
+/// What people and service managers send.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
 }
 
-/// Serves until a signal ends it; `ready` is called once with the address. The keyring is read again when
-/// the file at `keys` changes, and on SIGHUP.
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Ready when the end is asked for.
+    async fn end(&mut self) {
+        tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
+    }
+
+    /// Looks at the files again and again, until the end is asked for.
+    async fn end_while_looking(&mut self, files: &mut [Watched<'_>]) {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            let asked = tokio::select! {
+                _ = look.tick() => false,
+                _ = self.hangup.recv() => true,
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+            };
+            files.iter_mut().for_each(|watched| watched.look(asked));
+        }
+    }
+}
+
+/// Serves until a signal ends it; `ready` is called once, when all sockets are open. The keyring at `keys` and
+/// the certificate are read again when their files change, and on SIGHUP.
 pub(super) async fn run(
-    listener: TcpListener,
+    sockets: Sockets,
     config: Config,
     keys: Option<&Path>,
-    ready: impl FnOnce(SocketAddr) -> Result<(), Failure>,
+    ready: impl FnOnce(&Sockets) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     for range in &config.private {
         tracing::warn!(%range, "addresses beyond the public internet are open to webtasks whose grants name them");
@@ -47,82 +67,55 @@ pub(super) async fn run(
     }
     let failed =
         |error: &dyn std::error::Error| Failure::usage(format!("cannot start: {}", chain(error)));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(|error| failed(&error))?;
+    let mut signals = Signals::new().map_err(|error| failed(&error))?;
     let host = Arc::new(Host::new(config).map_err(|error| failed(&error))?);
-    let mut watched = keys.map(|keys| Watched::new(keys, host.clone()));
-    ready(listener.local_addr().map_err(|error| failed(&error))?)?;
+    let mut files = watched(&sockets, keys, &host);
+    ready(&sockets)?;
+    notify(NotifyState::Ready);
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = serve(listener, host, async { drop(stopped.await) }, DRAIN);
-    let mut server = std::pin::pin!(server);
-    let mut signalled =
-        async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-    let reloading = async {
-        let mut look = tokio::time::interval(LOOK);
-        loop {
-            let asked = tokio::select! { _ = look.tick() => false, _ = hangup.recv() => true };
-            if let Some(watched) = &mut watched {
-                watched.look(asked);
-            }
-        }
-    };
+    let server = sockets.server(host);
+    let mut server = std::pin::pin!(server.serve(async { drop(stopped.await) }));
     tokio::select! {
         () = &mut server => return Ok(()),
-        () = signalled() => drop(stop),
-        () = reloading => {}
+        () = signals.end_while_looking(&mut files) => drop(stop),
     }
+    notify(NotifyState::Stopping);
     tracing::info!("stopping: no new connections, what runs may finish; once more to leave now");
     tokio::select! {
         () = server => {}
-        () = signalled() => tracing::warn!("leaving at once"),
+        () = signals.end() => tracing::warn!("leaving at once"),
     }
     Ok(())
 }
 
-/// A keyring's file, and the host that uses its keys.
-struct Watched<'a> {
-    path: &'a Path,
-    host: Arc<Host>,
-    seen: Option<Stamp>,
+/// What is read again: the keyring, and the certificate if there is one.
+fn watched<'a>(sockets: &Sockets, keys: Option<&'a Path>, host: &Arc<Host>) -> Vec<Watched<'a>> {
+    let mut files = Vec::new();
+    if let Some(keys) = keys {
+        let host = host.clone();
+        files.push(Watched::new("keyring", vec![keys.to_owned()], move || {
+            let keyring = read_keyring(keys)?;
+            let kids: Vec<_> = keyring.kids().map(ToString::to_string).collect();
+            host.replace_keyring(keyring);
+            Ok(kids.join(","))
+        }));
+    }
+    if let Some(tls) = sockets.tls.clone() {
+        let pair = tls.files().map(Path::to_owned).to_vec();
+        files.push(Watched::new("certificate", pair, move || {
+            let read = tls.reload();
+            read.map_err(|error| Failure::refused(chain(&error)))?;
+            let [certificate, _] = tls.files();
+            Ok(certificate.display().to_string())
+        }));
+    }
+    files
 }
 
-/// What changes when a file is written or replaced.
-type Stamp = (u64, u64, std::time::SystemTime);
-
-impl<'a> Watched<'a> {
-    fn new(path: &'a Path, host: Arc<Host>) -> Self {
-        Self {
-            path,
-            host,
-            seen: stamp(path),
-        }
+/// Tells the service manager, if there is one that wants to know.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager behind NOTIFY_SOCKET was not told");
     }
-
-    /// Takes the keys of the file if it changed, or if somebody `asked`. One that cannot be read leaves
-    /// the old keys in force.
-    fn look(&mut self, asked: bool) {
-        let now = stamp(self.path);
-        if !asked && now == self.seen {
-            return;
-        }
-        self.seen = now;
-        match read_keyring(self.path) {
-            Ok(keyring) => {
-                let keys: Vec<_> = keyring.kids().map(ToString::to_string).collect();
-                self.host.replace_keyring(keyring);
-                tracing::info!(keys = keys.join(","), "keyring read again");
-            }
-            Err(failure) => {
-                tracing::error!(cause = %failure, "keyring not read; the old keys stay in force")
-            }
-        }
-    }
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt as _;
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.ino(), meta.len(), meta.modified().ok()?))
 }

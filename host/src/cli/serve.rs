@@ -8,24 +8,22 @@ use std::{
 use clap::Args;
 use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, audit::Policy, chain};
 
-use super::{
-    Failure, block_on,
-    keys::read_keyring,
-    print,
-    run::{bind, run},
-};
+use super::{Failure, block_on, keys::read_keyring, print, run::run, sockets::SocketFlags};
 
 /// Serve webtask requests
 ///
 /// Answers requests to /run and /run/... that carry a token, as `Authorization: Bearer wt1...` or as
-/// `Webtask-Token: wt1...`. Prints the address when it is ready. The first SIGTERM or Ctrl-C stops
-/// accepting and lets finish what runs, for 30 s at most; the second ends at once. The keyring is read
-/// again when its file changes and on SIGHUP; a broken one is reported and the old keys stay in force.
+/// `Webtask-Token: wt1...`, over HTTP/1.1 and HTTP/2. Prints the addresses when it is ready. The first SIGTERM
+/// or Ctrl-C stops accepting and lets finish what runs, for the time of --drain at most; the second ends at
+/// once. The keyring and the certificate are read again when their files change and on SIGHUP; broken ones are
+/// reported and the old ones stay in force.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   webtask serve --keys keys.toml --allow-code ./target/wasm32-wasip2/release
   webtask serve --keys keys.toml --allow-code https://code.example.com/webtasks/
   webtask serve --keys keys.toml --policy platform.wit
+  webtask serve --keys keys.toml --listen [::]:443 --tls-cert server.pem --tls-key server.key
+  webtask serve --keys keys.toml --listen unix:/run/webtask/webtask.sock --ops 127.0.0.1:9090
   webtask serve --config webtask.toml
 
 Set WEBTASK_LOG to debug, warn or off to see more or less on stderr.")]
@@ -39,9 +37,8 @@ pub(crate) struct ServeCommand {
     /// The file of revoked tokens, made if missing; one runtime has it at a time [default: beside the keyring]
     #[arg(long, value_name = "FILE")]
     revocations: Option<PathBuf>,
-    /// Where to listen [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
+    #[command(flatten)]
+    sockets: SocketFlags,
     /// Where code may come from: a directory, a URL prefix, or a scheme such as https:// [default: https://]
     #[arg(long, value_name = "PREFIX")]
     allow_code: Vec<String>,
@@ -63,19 +60,16 @@ pub(crate) struct ServeCommand {
 
 impl ServeCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let file = match &self.config {
+        let mut file = match &self.config {
             Some(path) => read_config(path)?,
             None => ConfigFile::default(),
         };
+        let sockets = self.sockets.over(&mut file)?;
         let keys = self.keys.or(file.keys).ok_or_else(|| {
             Failure::usage("no keyring").hint(
                 "make one with: webtask keys generate --keys keys.toml; then pass --keys keys.toml",
             )
         })?;
-        let listen = self
-            .listen
-            .or(file.listen)
-            .unwrap_or_else(|| "127.0.0.1:8080".into());
         let config = Config {
             keyring: read_keyring(&keys)?,
             revocations: open_revocations(
@@ -107,9 +101,9 @@ impl ServeCommand {
                 .transpose()?,
         };
         block_on(async {
-            let listener = bind(&listen).await?;
-            run(listener, config, Some(&keys), |address| {
-                print(format!("listening on http://{address}\n"))
+            let sockets = sockets.bind().await?;
+            run(sockets, config, Some(&keys), |sockets| {
+                print(sockets.to_string())
             })
             .await
         })

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, uri::Scheme};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     task::JoinHandle,
@@ -72,6 +72,12 @@ pub enum InvokeError {
     /// The guest trapped.
     #[error("the guest trapped")]
     Trap(#[source] wasmtime::Error),
+}
+
+/// How the request came, as the server says that accepted it; what the request itself says is a caller's word.
+fn scheme<B>(request: &Request<B>) -> Scheme {
+    let of_connection = request.extensions().get::<Scheme>();
+    of_connection.cloned().unwrap_or(Scheme::HTTP)
 }
 
 /// How a run ended.

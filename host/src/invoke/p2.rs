@@ -18,7 +18,11 @@ pub(super) async fn call(
     head: Head,
 ) -> wasmtime::Result<()> {
     let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(Scheme::Http, request)?;
+    let scheme = match super::scheme(&request) {
+        scheme if scheme == http::uri::Scheme::HTTPS => Scheme::Https,
+        _ => Scheme::Http,
+    };
+    let request = http.new_incoming_request(scheme, request)?;
     let outparam = http.new_response_outparam_from_callback(move |response| {
         // Nobody waits any more: the invocation is over.
         let _ = head.send(response.map_err(|code| code.to_string()));

@@ -11,10 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{
-    Request, Response, Uri, header,
-    uri::{PathAndQuery, Scheme},
-};
+use http::{Request, Response, Uri, header, uri::PathAndQuery};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
@@ -63,7 +60,7 @@ pub(super) async fn call(
         .await?
 }
 
-/// The request with a whole URL, as WASI 0.2 makes it: the scheme is that of this listener, the authority
+/// The request with a whole URL, as WASI 0.2 makes it: the scheme is that of the connection, the authority
 /// that of the field `host`.
 fn absolute(mut request: Request<RequestBody>) -> wasmtime::Result<Request<RequestBody>> {
     let mut parts = request.uri().clone().into_parts();
@@ -72,7 +69,7 @@ fn absolute(mut request: Request<RequestBody>) -> wasmtime::Result<Request<Reque
         let host = host.ok_or_else(|| format_err!("a request without host and authority"))?;
         parts.authority = Some(host.as_bytes().try_into()?);
     }
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(super::scheme(&request));
     parts
         .path_and_query
         .get_or_insert(PathAndQuery::from_static("/"));

@@ -6,4 +6,5 @@ mod command;
 mod common;
 mod outbound;
 mod serve;
+mod signals;
 mod token;

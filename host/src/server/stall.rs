@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// An I/O object whose writes fail when the peer took nothing for a time.
-pub(crate) struct Stalling<T> {
+pub(super) struct Stalling<T> {
     io: T,
     limit: Duration,
     /// Runs while a write waits.
@@ -22,7 +22,7 @@ pub(crate) struct Stalling<T> {
 }
 
 impl<T> Stalling<T> {
-    pub(crate) fn new(io: T, limit: Duration) -> Self {
+    pub(super) fn new(io: T, limit: Duration) -> Self {
         Self {
             io,
             limit,
