@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use tokio::time::Instant;
 use webtask_token::Opened;
 
-use crate::{Error, body::Received, error::Blame, meter::Spent, rights::Rights, text::hex};
+use crate::{Error, Limit, body::Received, error::Blame, meter::Spent, rights::Rights, text::hex};
 
 /// The code of a request whose answer was not read to its end.
 const CALLER_LEFT: &str = "caller-left";
@@ -78,6 +78,9 @@ impl Record {
     pub(crate) fn failed(&mut self, error: &Error) {
         self.code = error.code();
         self.blame = Some(error.blame());
+        if let Some(limit) = error.limit() {
+            self.spent.hit(limit);
+        }
         let (request_id, mut cause) = (&self.request_id, error.chain());
         if let Some(rights) = &self.rights {
             // A cause may quote the guest, which may quote a secret.
@@ -97,6 +100,9 @@ impl Drop for Record {
         if self.code == CALLER_LEFT && self.is_whole() {
             self.answered();
         }
+        if self.received.too_large.load(Ordering::Relaxed) {
+            self.spent.hit(Limit::RequestBytes);
+        }
         tracing::info!(
             target: "webtask::access",
             request_id = self.request_id,
@@ -115,6 +121,7 @@ impl Drop for Record {
             out_sent = self.spent.out_sent(),
             memory = self.spent.memory(),
             cpu_us = self.spent.cpu_us(),
+            limits = self.spent.limits(),
             wall_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         );
     }
