@@ -189,7 +189,12 @@ mod duration {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+        let units = [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1_000, "s"),
+        ];
         to.collect_str(&super::Scaled(millis, &units, "ms"))
     }
 }
@@ -243,7 +248,12 @@ mod tests {
         let printed = toml::to_string(&Limits::default()).unwrap();
         let read: Limits = toml::from_str(&printed).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", Limits::default()));
-        for line in ["wall = \"10s\"", "memory = \"64MiB\"", "log-line = \"8KiB\"", "calls = 50"] {
+        for line in [
+            "wall = \"10s\"",
+            "memory = \"64MiB\"",
+            "log-line = \"8KiB\"",
+            "calls = 50",
+        ] {
             assert!(printed.contains(line), "{line} in {printed}");
         }
         let odd = Limits {

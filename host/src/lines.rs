@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use gimli::{
-    AttributeValue, ColumnType, DebugLine, DebugLineOffset, DebugLineStr, EndianSlice, LineProgramHeader,
-    LineRow, LittleEndian,
+    AttributeValue, ColumnType, DebugLine, DebugLineOffset, DebugLineStr, EndianSlice,
+    LineProgramHeader, LineRow, LittleEndian,
 };
 use wasmparser::{Parser, Payload};
 
@@ -127,10 +127,16 @@ impl Module {
     }
 }
 
-fn shown(header: &LineProgramHeader<Slice<'_>>, row: &LineRow, strings: &DebugLineStr<Slice<'_>>) -> Option<Place> {
+fn shown(
+    header: &LineProgramHeader<Slice<'_>>,
+    row: &LineRow,
+    strings: &DebugLineStr<Slice<'_>>,
+) -> Option<Place> {
     let file = header.file(row.file_index())?;
     let name = text(file.path_name(), strings)?;
-    let directory = file.directory(header).and_then(|directory| text(directory, strings));
+    let directory = file
+        .directory(header)
+        .and_then(|directory| text(directory, strings));
     let path = match directory {
         Some(directory) if !name.starts_with('/') => format!("{}/{name}", end(directory)),
         _ => name.to_owned(),
@@ -145,7 +151,10 @@ fn shown(header: &LineProgramHeader<Slice<'_>>, row: &LineRow, strings: &DebugLi
     Some(place)
 }
 
-fn text<'a>(value: AttributeValue<Slice<'a>>, strings: &DebugLineStr<Slice<'a>>) -> Option<&'a str> {
+fn text<'a>(
+    value: AttributeValue<Slice<'a>>,
+    strings: &DebugLineStr<Slice<'a>>,
+) -> Option<&'a str> {
     let bytes = match value {
         AttributeValue::String(bytes) => bytes,
         AttributeValue::DebugLineStrRef(offset) => strings.get_str(offset).ok()?,
@@ -171,9 +180,18 @@ mod tests {
             line: line.into(),
             strings: Box::default(),
         };
-        for line in [&b""[..], b"\0", &[0xff; 64], &[0; 64], b"\x04\0\0\0\x05\0\x04\0"] {
+        for line in [
+            &b""[..],
+            b"\0",
+            &[0xff; 64],
+            &[0; 64],
+            b"\x04\0\0\0\x05\0\x04\0",
+        ] {
             let lines = Lines(vec![module(line)]);
-            assert_eq!(lines.places(&[Some(150), None, Some(5)]), [None, None, None]);
+            assert_eq!(
+                lines.places(&[Some(150), None, Some(5)]),
+                [None, None, None]
+            );
         }
     }
 

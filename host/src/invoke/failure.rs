@@ -137,7 +137,9 @@ fn named(error: &wasmtime::Error, ctx: &Ctx) -> InvokeError {
         return InvokeError::Stack(source);
     }
     let said = error.root_cause().to_string();
-    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) || HANDLES.contains(&said.as_str()) {
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full))
+        || HANDLES.contains(&said.as_str())
+    {
         return InvokeError::Resources(source);
     }
     // Its other cases are answers, and no traps.

@@ -29,8 +29,8 @@ use crate::{
     runtime::{Pre, Webtask},
 };
 
-use failure::failure;
 pub use failure::InvokeError;
+use failure::failure;
 
 /// Where a call sends the head of its response, or the text of the error that the guest answered with.
 type Head = oneshot::Sender<Result<Response<WasiBody>, String>>;
