@@ -100,8 +100,10 @@ impl Limit {
     pub(crate) fn of_refused_component(reason: &str) -> Option<Self> {
         let said = [
             ("core module instances, which exceeds", Self::Instances),
-            ("memories, which exceeds", Self::Memories),
+            ("linear memories, which exceeds", Self::Memories),
+            ("defined memories count of", Self::Memories),
             ("tables, which exceeds", Self::Tables),
+            ("defined tables count of", Self::Tables),
             ("has a minimum byte size of", Self::Memory),
             ("has a minimum element size of", Self::TableElements),
         ];

@@ -186,7 +186,6 @@ mod duration {
         Ok(time)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let units = [
@@ -216,7 +215,6 @@ mod size {
         }
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(bytes: &u64, to: S) -> Result<S::Ok, S::Error> {
         let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
         to.collect_str(&super::Scaled(*bytes, &units, "B"))
