@@ -10,6 +10,9 @@ use crate::{Error, Limit, body::Received, error::Blame, meter::Spent, rights::Ri
 /// The code of a request whose answer was not read to its end.
 const CALLER_LEFT: &str = "caller-left";
 
+/// Bytes of a cause that are kept: an error of the guest's may be of any length.
+const CAUSE: usize = 2 << 10;
+
 /// What is recorded of one request. Written when dropped, so that no way out is without a record.
 ///
 /// Never in it: URLs, headers, secrets, tokens, anything a guest wrote.
@@ -84,7 +87,7 @@ impl Record {
         let (request_id, mut cause) = (&self.request_id, error.chain());
         if let Some(rights) = &self.rights {
             // A cause may quote the guest, which may quote a secret.
-            cause = String::from_utf8_lossy(&rights.mask(cause.as_bytes())).into_owned();
+            cause = rights.shown(cause.as_bytes(), CAUSE);
         }
         match error.blame() {
             Blame::Host => {

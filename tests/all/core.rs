@@ -51,11 +51,7 @@ fn forever(declared: &str, done: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_grows_to_its_limit() {
     let grow = "(if (i32.eq (table.grow $t (ref.null func) (i32.const 1000)) (i32.const -1)) (then unreachable))";
-    let made = Made::of(
-        &forever("(table $t 1 funcref)", grow),
-        TestHost::builder(),
-    )
-    .await;
+    let made = Made::of(&forever("(table $t 1 funcref)", grow), TestHost::builder()).await;
     made.meets("guest-table", "table-elements").await;
 }
 
@@ -69,15 +65,29 @@ async fn what_a_component_declares_is_bounded() {
 
     let many = |n: usize, one: &str| one.repeat(n);
     let tables = format!("(core module $t {})", many(9, "(table 0 funcref) "));
-    let nine = format!("(core module $t (table 0 funcref)) {}", many(9, "(core instance (instantiate $t)) "));
-    let instances = format!("(core module $e) {}", many(33, "(core instance (instantiate $e)) "));
+    let nine = format!(
+        "(core module $t (table 0 funcref)) {}",
+        many(9, "(core instance (instantiate $t)) ")
+    );
+    let instances = format!(
+        "(core module $e) {}",
+        many(33, "(core instance (instantiate $e)) ")
+    );
     let beside = |beside: &str| {
-        component("made.wat", r#"(func (export "handle") (param i32 i32))"#, beside, "")
+        component(
+            "made.wat",
+            r#"(func (export "handle") (param i32 i32))"#,
+            beside,
+            "",
+        )
     };
     for (wasm, limit) in [
         (declared("(memory 2000)"), "memory"),
         (declared("(table 30000 funcref)"), "table-elements"),
-        (beside(&format!("{tables} (core instance (instantiate $t))")), "tables"),
+        (
+            beside(&format!("{tables} (core instance (instantiate $t))")),
+            "tables",
+        ),
         (beside(&nine), "tables"),
         (beside(&instances), "instances"),
     ] {
@@ -93,10 +103,22 @@ async fn trap_9_bulk_instructions_are_interrupted() {
     let all = "(i32.const 67108864)";
     let half = "(i32.const 33554432)";
     for (declared, done) in [
-        ("(memory 1024)", format!("(memory.fill (i32.const 0) (i32.const 1) {all})")),
-        ("(memory 1024)", format!("(memory.copy (i32.const 0) {half} {half})")),
-        ("(table $t 20000 funcref)", "(table.fill $t (i32.const 0) (ref.null func) (i32.const 20000))".to_owned()),
-        ("(table $t 20000 funcref)", "(table.copy $t $t (i32.const 0) (i32.const 1) (i32.const 19999))".to_owned()),
+        (
+            "(memory 1024)",
+            format!("(memory.fill (i32.const 0) (i32.const 1) {all})"),
+        ),
+        (
+            "(memory 1024)",
+            format!("(memory.copy (i32.const 0) {half} {half})"),
+        ),
+        (
+            "(table $t 20000 funcref)",
+            "(table.fill $t (i32.const 0) (ref.null func) (i32.const 20000))".to_owned(),
+        ),
+        (
+            "(table $t 20000 funcref)",
+            "(table.copy $t $t (i32.const 0) (i32.const 1) (i32.const 19999))".to_owned(),
+        ),
     ] {
         let made = Made::of(
             &forever(declared, &done),
@@ -121,7 +143,12 @@ async fn handles_are_bounded() {
     let beside = r#"(type $mine (resource (rep i32)))
         (core func $new (canon resource.new $mine))
         (core instance $host (export "new" (func $new)))"#;
-    let wasm = component("made.wat", core, beside, r#"(with "host" (instance $host))"#);
+    let wasm = component(
+        "made.wat",
+        core,
+        beside,
+        r#"(with "host" (instance $host))"#,
+    );
     let made = Made::of(&wasm, TestHost::builder()).await;
     made.meets("guest-resources", "resources").await;
 }
@@ -146,21 +173,36 @@ async fn a_trap_is_logged_with_the_places_in_the_source() {
     assert!(!reply.text().contains("innermost"), "{}", reply.text());
     let line = wait_for_line(reply.request_id(), "backtrace: ").await;
     assert!(line.contains("webtask::guest"), "{line}");
-    let places = ["innermost (", "src/task.wat:5:", " < in_the_middle (", "src/task.wat:7:", " < handle (", "src/task.wat:9:"];
+    let places = [
+        "innermost (",
+        "src/task.wat:5:",
+        " < in_the_middle (",
+        "src/task.wat:7:",
+        " < handle (",
+        "src/task.wat:9:",
+    ];
     let mut rest = line.as_str();
     for place in places {
-        let (_, after) = rest.split_once(place).unwrap_or_else(|| panic!("no {place:?} in {line}"));
+        let (_, after) = rest
+            .split_once(place)
+            .unwrap_or_else(|| panic!("no {place:?} in {line}"));
         rest = after;
     }
     let failed = wait_for_line(reply.request_id(), "the webtask failed").await;
-    assert!(failed.contains("unreachable") && !failed.contains("innermost"), "{failed}");
+    assert!(
+        failed.contains("unreachable") && !failed.contains("innermost"),
+        "{failed}"
+    );
 
     // With more debug information than is read there are names and offsets.
     let without = TestHost::builder().limits(|limits| limits.debug_bytes = 10);
     let made = Made::of(&wasm, without).await;
     let reply = made.host.get(&made.host.seal(&made.claims), "/").await;
     let line = wait_for_line(reply.request_id(), "backtrace: ").await;
-    assert!(line.contains("innermost (+0x") && !line.contains("task.wat"), "{line}");
+    assert!(
+        line.contains("innermost (+0x") && !line.contains("task.wat"),
+        "{line}"
+    );
 }
 
 /// Names of functions are the guest's: they are masked like all of its log, and few bytes however long.
@@ -176,7 +218,11 @@ async fn a_backtrace_is_masked_and_bounded() {
     let reply = made.host.get(&made.host.seal(&made.claims), "/").await;
     let line = wait_for_line(reply.request_id(), "backtrace: ").await;
     assert!(line.contains("my_[secret word]"), "{line}");
-    assert!(lines_of(reply.request_id()).iter().all(|line| !line.contains("secret_word")));
+    assert!(
+        lines_of(reply.request_id())
+            .iter()
+            .all(|line| !line.contains("secret_word"))
+    );
 
     // A name of a megabyte, and a call for each of many frames.
     let long = "x".repeat(1 << 20);

@@ -391,7 +391,10 @@ async fn what_is_compiled_is_kept_within_the_limit() {
         .await;
     let compiled = || {
         let lines = webtask_tests::lines_of(&hex);
-        lines.iter().filter(|line| line.contains(" compiled ")).count()
+        lines
+            .iter()
+            .filter(|line| line.contains(" compiled "))
+            .count()
     };
     let started = std::time::Instant::now();
     for n in 0.. {

@@ -21,7 +21,7 @@ use super::{
     bindings::wasi::logging::logging::{self, Level},
     invocation::Invocation,
 };
-use crate::{Limit, ctx::Ctx, meter::Spent, rights::Rights, text::printable};
+use crate::{Limit, ctx::Ctx, meter::Spent, rights::Rights};
 
 /// Records of one invocation about what it was denied.
 const DENIALS: u32 = 20;
@@ -157,29 +157,9 @@ impl GuestLog {
         self.host(Level::Error, text);
     }
 
-    /// A text for the log, at most `max` bytes. Masked first: what is escaped or cut is not found.
+    /// A text for the log, at most `max` bytes.
     pub(crate) fn shown(&self, text: &[u8], max: usize) -> String {
-        let beginning = self.beginning(text, max);
-        let masked = self.0.rights.mask(beginning);
-        let mut shown = printable(&String::from_utf8_lossy(&masked), max);
-        if beginning.len() < text.len() && !shown.ends_with('…') {
-            shown.push('…');
-        }
-        shown
-    }
-
-    /// What of a text can be shown: `max` bytes, and the rest of a secret that goes on there. To search for secrets
-    /// takes many times the memory of what is searched, and a guest's text has no other bound than `hostcall-bytes`.
-    fn beginning<'a>(&self, text: &'a [u8], max: usize) -> &'a [u8] {
-        let rights = &self.0.rights;
-        let reach = max.saturating_add(rights.longest_secret());
-        let Some(reach) = text.get(..reach).filter(|reach| reach.len() < text.len()) else {
-            return text;
-        };
-        let spans = rights.secret_spans(reach);
-        let across = spans.iter().find(|(span, _)| span.contains(&max));
-        let end = across.map_or(max, |(span, _)| span.end);
-        text.get(..end).unwrap_or(reach)
+        self.0.rights.shown(text, max)
     }
 
     fn host(&self, level: Level, text: &str) {

@@ -165,8 +165,7 @@ fn a_revocation_that_cannot_be_written_is_not_acknowledged() {
     let full = Running::spawn(shell, "listening");
     let token = hello(&keys);
     assert_eq!(status(&full, &token), 200);
-    let (status, answer) =
-        request(&full.address, "POST", "/v1/revoke", &token).expect("an answer");
+    let (status, answer) = request(&full.address, "POST", "/v1/revoke", &token).expect("an answer");
     assert_eq!(status, 500, "{answer}");
     assert!(answer.contains("\"internal\""), "{answer}");
 }
