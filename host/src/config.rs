@@ -93,7 +93,7 @@ impl ConfigFile {
 }
 
 fn some_duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    limits::duration(from).map(Some)
+    limits::duration::deserialize(from).map(Some)
 }
 
 /// A list of texts, or one text that is its only one.

@@ -162,13 +162,14 @@ async fn trap_11_headless_before_anything_is_sent_is_a_500() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn recursion_is_a_trap() {
+async fn recursion_meets_the_end_of_the_stack() {
     let host = impatient().await;
     let reply = host.get(&host.token(guests::RECURSE), "/").await;
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),
-        (500, "guest-trap")
+        (500, "guest-stack")
     );
+    wait_for_line(reply.request_id(), "limit stack").await;
 }
 
 /// What is linked because `std` imports it is empty and denied.

@@ -15,12 +15,27 @@ use super::{
     calls::{loopback, said_by},
 };
 
+/// The limits behind reasons, as the access record has them.
+const LIMITS: [(&str, &str); 7] = [
+    ("bytes-used-up", "outbound-total"),
+    ("calls-used-up", "calls"),
+    ("connect-timeout", "connect"),
+    ("head-too-large", "header-bytes"),
+    ("response-too-large", "outbound-bytes"),
+    ("signed-too-large", "signed-bytes"),
+    ("too-many-calls", "concurrent-calls"),
+];
+
 /// The reasons that the log gave.
 #[derive(Default)]
 struct Told(BTreeSet<String>);
 
 impl Told {
     async fn saw(&mut self, reason: &str, reply: Reply) {
+        let record = wait_for_line(reply.request_id(), "webtask::access").await;
+        let limit = LIMITS.iter().find(|(of, _)| *of == reason);
+        let limits: Vec<_> = limit.iter().map(|(_, limit)| (*limit).to_owned()).collect();
+        assert_eq!(webtask_tests::names(&record), limits, "{reason}: {record}");
         wait_for_line(reply.request_id(), &format!("\"reason={reason}; ")).await;
         assert!(self.0.insert(reason.to_owned()));
     }

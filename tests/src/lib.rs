@@ -1,10 +1,12 @@
 //! A real host on a real socket, origins to call, and what the host logged.
 
 mod client;
+pub mod core;
 mod dns;
 pub mod frames;
 mod host;
 mod logs;
+mod meets;
 mod origin;
 mod raw;
 mod tls;
@@ -13,6 +15,7 @@ pub use client::{Http2, Reply, exchange, get, get_path, get_through};
 pub use dns::Dns;
 pub use host::{Builder, TestHost, claims_for, now, policy_with};
 pub use logs::{lines_of, wait_for_line};
+pub use meets::names;
 pub use origin::{Origin, Seen};
 pub use raw::{Raw, Then};
 pub use tls::Authority;
