@@ -60,7 +60,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ConfigFile {
-    /// Where to listen.
+    /// Where to listen; `127.0.0.1:8080` if nothing is said.
     pub listen: Option<String>,
     /// The keyring file.
     pub keys: Option<PathBuf>,
@@ -183,13 +183,22 @@ mod tests {
             ("[tenants.a]\nlimits.wal = '1s'", 2, "wall"),
         ] {
             let error = ConfigFile::parse(text).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("line {line}: unknown key")), "{error}");
-            assert!(error.contains(&format!("did you mean {nearest:?}?")), "{error}");
+            assert!(
+                error.starts_with(&format!("line {line}: unknown key")),
+                "{error}"
+            );
+            assert!(
+                error.contains(&format!("did you mean {nearest:?}?")),
+                "{error}"
+            );
         }
         // Nothing is near: all that there are.
         let error = ConfigFile::parse("[tenants.a.limits]\nqqq = 1").unwrap_err();
         let error = error.to_string();
-        assert!(error.contains("`wall`") && !error.contains("invocations"), "{error}");
+        assert!(
+            error.contains("`wall`") && !error.contains("invocations"),
+            "{error}"
+        );
     }
 
     fn tenants(text: &str) -> Result<Tenants, String> {
@@ -207,13 +216,28 @@ mod tests {
         assert_eq!(tenant.invocations, Limits::default().tenant_invocations);
 
         for (text, parts) in [
-            ("[limits]\nmemory = '32MiB'\n[tenants.a.limits]\nmemory = '64MiB'", ["memory = 67108864", "33554432"]),
+            (
+                "[limits]\nmemory = '32MiB'\n[tenants.a.limits]\nmemory = '64MiB'",
+                ["memory = 67108864", "33554432"],
+            ),
             ("[tenants.a.limits]\nwall = '1h'", ["wall = 3600s", "10s"]),
-            ("[tenants.a.limits]\ncalls = 'x'", ["tenants.a", "invalid type"]),
+            (
+                "[tenants.a.limits]\ncalls = 'x'",
+                ["tenants.a", "invalid type"],
+            ),
             ("[tenants.a]\ninvocations = 501", ["501", "500"]),
-            ("[tenants.a]\nout = ['get https://h/']", ["[tenants.a], out", "get https://h/"]),
-            ("[tenants.a]\nallow-code = ['ftp://h/']", ["[tenants.a], allow-code", "ftp://h/"]),
-            ("[tenants.a]\npolicy = 'no-such-file.wit'", ["[tenants.a], policy", "no-such-file.wit"]),
+            (
+                "[tenants.a]\nout = ['get https://h/']",
+                ["[tenants.a], out", "get https://h/"],
+            ),
+            (
+                "[tenants.a]\nallow-code = ['ftp://h/']",
+                ["[tenants.a], allow-code", "ftp://h/"],
+            ),
+            (
+                "[tenants.a]\npolicy = 'no-such-file.wit'",
+                ["[tenants.a], policy", "no-such-file.wit"],
+            ),
             ("[tenants.'a b']", ["[tenants.a b]", "1 to 64"]),
         ] {
             let error = tenants(text).unwrap_err();

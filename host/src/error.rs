@@ -72,7 +72,9 @@ pub enum Error {
     )]
     SecretMissing(Vec<String>),
     /// The tenant has all of its places for invocations.
-    #[error("the tenant runs as many invocations as it may, the limit tenant-invocations, or invocations of its table")]
+    #[error(
+        "the tenant runs as many invocations as it may, the limit tenant-invocations, or invocations of its table"
+    )]
     TenantBusy,
     /// The tenant's tokens were called too often.
     #[error("the rate of the tenant is used up for {retry_after:?}")]
@@ -84,7 +86,9 @@ pub enum Error {
     #[error("the token was refused")]
     Token(#[from] webtask_token::Error),
     /// The token, and those of the same root, have all of their places for invocations.
-    #[error("the token, with all that is made from the same root, runs as many invocations as it may, the limit token-invocations")]
+    #[error(
+        "the token, with all that is made from the same root, runs as many invocations as it may, the limit token-invocations"
+    )]
     TokenBusy,
     /// The request carries no token.
     #[error("the request carries no token")]
@@ -426,7 +430,9 @@ impl Error {
         }
         let retry_after = match self {
             // Rounded up: a caller that comes back then is served.
-            Self::RateLimited { retry_after } | Self::TenantRateLimited { retry_after } => Some(retry_after.as_secs() + 1),
+            Self::RateLimited { retry_after } | Self::TenantRateLimited { retry_after } => {
+                Some(retry_after.as_secs() + 1)
+            }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
             _ => self.limit().map(|_| 1),
         };

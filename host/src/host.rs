@@ -110,13 +110,7 @@ impl Host {
         let runtime = Runtime::new(&limits).map_err(StartError::Engine)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
-            loader: Loader::new(
-                runtime,
-                egress.clone(),
-                code,
-                limits.clone(),
-                policy,
-            ),
+            loader: Loader::new(runtime, egress.clone(), code, limits.clone(), policy),
             places: Places::new(
                 limits.invocations,
                 limits.queue,

@@ -82,7 +82,14 @@ fn wait(
 }
 
 async fn until_waiting(places: &Places, wanted: usize) {
-    while places.state().waiting.values().map(VecDeque::len).sum::<usize>() != wanted {
+    while places
+        .state()
+        .waiting
+        .values()
+        .map(VecDeque::len)
+        .sum::<usize>()
+        != wanted
+    {
         tokio::task::yield_now().await;
     }
 }

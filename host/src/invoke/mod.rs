@@ -13,10 +13,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use tokio::{
-    sync::oneshot,
-    task::JoinHandle,
-};
+use tokio::{sync::oneshot, task::JoinHandle};
 use wasmtime::{Store, UpdateDeadline, format_err};
 use wasmtime_wasi_http::WasiBody;
 

@@ -113,13 +113,13 @@ impl Job {
 
 impl Wake for Job {
     fn wake(self: Arc<Self>) {
-        let next = self
-            .state
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| match state {
-                IDLE => Some(QUEUED),
-                RUNNING => Some(WOKEN),
-                _ => None,
-            });
+        let next =
+            self.state
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| match state {
+                    IDLE => Some(QUEUED),
+                    RUNNING => Some(WOKEN),
+                    _ => None,
+                });
         if next == Ok(IDLE) {
             let lane = self.lane.clone();
             lane.push(self);

@@ -164,7 +164,10 @@ mod tests {
     async fn a_run_that_nobody_awaits_ends() {
         let lane = Arc::new(Lane::new());
         for waits in [false, true] {
-            let (ended, moved) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+            let (ended, moved) = (
+                Arc::new(AtomicBool::new(false)),
+                Arc::new(AtomicBool::new(false)),
+            );
             let (ends, there) = (Ends(ended.clone()), moved.clone());
             let run = async move {
                 let _ends = ends;
@@ -183,7 +186,10 @@ mod tests {
             run.abort();
             let until = std::time::Instant::now() + Duration::from_secs(20);
             while !ended.load(Ordering::SeqCst) {
-                assert!(std::time::Instant::now() < until, "it goes on, waits={waits}");
+                assert!(
+                    std::time::Instant::now() < until,
+                    "it goes on, waits={waits}"
+                );
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }

@@ -78,10 +78,14 @@ pub enum LoadError {
         reason: String,
     },
     /// Too many components of this tenant are being fetched.
-    #[error("too many components of this tenant are being fetched at the same time, the limit tenant-fetches")]
+    #[error(
+        "too many components of this tenant are being fetched at the same time, the limit tenant-fetches"
+    )]
     TenantBusy,
     /// The tenant's own prefixes do not have it.
-    #[error("code from {url} is not allowed for the tenant {tenant}; its operator would add a prefix to allow-code of [tenants.{tenant}]")]
+    #[error(
+        "code from {url} is not allowed for the tenant {tenant}; its operator would add a prefix to allow-code of [tenants.{tenant}]"
+    )]
     TenantDenied {
         /// The code's URL, without query.
         url: String,
@@ -266,7 +270,10 @@ struct Worker {
 impl Worker {
     /// A place to fetch.
     async fn place(&self, wanted: &Wanted<'_>) -> Result<Place, LoadError> {
-        let taken = self.fetching.take(&wanted.asking(self.tenant_fetches)).await;
+        let taken = self
+            .fetching
+            .take(&wanted.asking(self.tenant_fetches))
+            .await;
         taken.map_err(|refused| match refused {
             Refused::Overloaded => LoadError::Busy,
             Refused::Tenant | Refused::Token => LoadError::TenantBusy,

@@ -161,7 +161,11 @@ impl Worker {
 
 /// Whether `url` lies below one of these, if there are any.
 fn within(prefixes: Option<&[CodePrefix]>, url: &Url) -> bool {
-    prefixes.is_none_or(|prefixes| prefixes.iter().any(|prefix| prefix.0.permits(url).is_some()))
+    prefixes.is_none_or(|prefixes| {
+        prefixes
+            .iter()
+            .any(|prefix| prefix.0.permits(url).is_some())
+    })
 }
 
 impl Prefix {

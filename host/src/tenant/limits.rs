@@ -65,7 +65,10 @@ fn raised(key: &str, own: &dyn fmt::Debug, platform: &dyn fmt::Debug) -> String 
 impl TenantLimits {
     /// The limits of the platform, lowered to these.
     pub(super) fn over(&self, platform: &Limits) -> Result<Limits, String> {
-        let table = self.0.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let table = self
+            .0
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.clone()));
         let own = toml::Value::Table(table.collect()).try_into::<Limits>();
         let own = own.map_err(|error| error.message().to_owned())?;
         lower(platform, &own, |key| self.0.contains_key(key))

@@ -84,9 +84,8 @@ impl TenantFile {
     /// # Errors
     /// What cannot be read or means nothing, and a number above the platform's.
     pub(crate) fn read(&self, name: &str, platform: &Limits) -> Result<Tenant, ConfigError> {
-        let wrong = |key: &str, why: String| {
-            ConfigError::Value(format!("[tenants.{name}], {key}: {why}"))
-        };
+        let wrong =
+            |key: &str, why: String| ConfigError::Value(format!("[tenants.{name}], {key}: {why}"));
         if !webtask_token::is_name(name) {
             let why = "a tenant is 1 to 64 of A-Z a-z 0-9 _ . -".to_owned();
             return Err(wrong("its name", why));
@@ -105,7 +104,8 @@ impl TenantFile {
         });
         let read = |path: &PathBuf| {
             let shown = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
             Policy::parse(&shown, &text).map_err(|error| error.to_string())
         };
         let invocations = self.invocations.unwrap_or(platform.tenant_invocations);
