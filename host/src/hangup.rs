@@ -4,6 +4,9 @@
 //! has gone. The kernel does: a second registration of the socket is told of the end of its stream
 //! (`EPOLLRDHUP`), whatever lies unread before it. hyper flushes whenever it has nothing else to do, and that
 //! is where the error is put.
+//!
+//! What it cannot notice is the end of a stream that has not arrived: as long as the socket's buffer is full of
+//! what nobody reads, TCP keeps the rest, and the end, with the peer (RFC 9293, section 3.8.6).
 
 use std::{
     io,

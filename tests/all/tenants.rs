@@ -316,7 +316,8 @@ async fn a_place_that_comes_free_goes_to_the_tenant_with_the_fewest() {
         (503, "overloaded")
     );
     assert!(refused.took < SOON / 2 && refused.headers.contains_key("retry-after"));
-    let polite = get(&host, &of("polite", examples::HELLO), "/");
+    let polite = of("polite", examples::HELLO);
+    let polite = get(&host, &polite, "/");
     let mut polite = std::pin::pin!(polite);
     let early = tokio::time::timeout(Duration::from_millis(300), &mut polite).await;
     assert!(early.is_err(), "{early:?}");

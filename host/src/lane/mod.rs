@@ -20,9 +20,9 @@ use std::{
 use job::Job;
 pub(crate) use weighed::Weighed;
 
-/// The niceness of the lane's threads: weight 36 against the 1,024 of a request's. A waking request preempts
-/// them at once, and a machine that is full of requests still leaves them some three in a hundred.
-const NICE: i32 = 15;
+/// The niceness of the lane's threads: weight 110 against the 1,024 of a request's. A waking request preempts
+/// them, and a machine that is full of requests still leaves them a tenth.
+const NICE: i32 = 10;
 
 thread_local! {
     static HERE: Cell<bool> = const { Cell::new(false) };

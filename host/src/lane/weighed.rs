@@ -7,23 +7,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use super::{Lane, job::Awaited};
 use crate::cpu::CpuBound;
 
-/// CPU time that every run may use where it began.
+/// CPU time that every run may use where it began. It is not filled up again in the course of a run: many that
+/// spin together wait most of the time, and by any share of that time each of them would look light.
 const BEGIN: Duration = Duration::from_millis(2);
-/// Beyond that, a run is light while it uses less than one in so many of the time that it takes: a stream that
-/// goes on for minutes is not heavy for having lived long.
-const SHARE: u32 = 20;
 
 /// A run bounded in CPU time, polled by whoever awaits it until it has used too much for that.
 pub(crate) struct Weighed<F: Future> {
     at: At<F>,
     lane: Arc<Lane>,
     tenant: Arc<str>,
-    since: Instant,
 }
 
 type Ended<F> = <CpuBound<F> as Future>::Output;
@@ -44,12 +39,7 @@ where
             at: At::Begun(run),
             lane,
             tenant,
-            since: Instant::now(),
         }
-    }
-
-    fn is_heavy(&self, used: Duration) -> bool {
-        used > BEGIN && used > BEGIN + self.since.elapsed() / SHARE
     }
 }
 
@@ -69,7 +59,7 @@ where
             At::Lane(awaited) => return awaited.poll(cx),
             At::Moving => return Poll::Pending,
         };
-        if !this.is_heavy(used) || !this.lane.start() {
+        if used <= BEGIN || !this.lane.start() {
             return Poll::Pending;
         }
         if let At::Begun(run) = std::mem::replace(&mut this.at, At::Moving) {

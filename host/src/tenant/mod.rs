@@ -108,7 +108,9 @@ impl TenantFile {
                 std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
             Policy::parse(&shown, &text).map_err(|error| error.to_string())
         };
-        let invocations = self.invocations.unwrap_or(platform.tenant_invocations);
+        let invocations = self
+            .invocations
+            .unwrap_or(platform.tenant_invocations.min(platform.invocations));
         if invocations > platform.invocations {
             let most = platform.invocations;
             let why = format!("{invocations} is more than the platform's invocations, {most}");

@@ -8,7 +8,7 @@ use std::{
 
 use webtask_tests::{BUILT, guests};
 
-use crate::common::{Running, keyring, run, stdout, text};
+use crate::common::{Running, field, keyring, run, stdout, text};
 
 /// Bytes that go through. A gigabyte takes the same memory and, in a debug build on a busy machine, minutes.
 const BYTES: usize = 128 << 20;
@@ -64,23 +64,27 @@ fn begin(server: &Running, token: &str, path: &str, length: usize) -> TcpStream 
     stream
 }
 
-/// Reads the head and a chunked body to its end; the bytes of the body, each of which `check` has seen.
+/// Reads the head and the body to its end, by its length or in chunks; the bytes of the body, each of which
+/// `check` has seen.
 fn read(stream: TcpStream, mut check: impl FnMut(usize, &[u8])) -> usize {
     let mut reader = BufReader::with_capacity(1 << 16, stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).expect("a status");
-    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
-    while line != "\r\n" {
-        line.clear();
-        reader.read_line(&mut line).expect("a field");
-    }
-    let (mut read, mut piece) = (0, Vec::new());
+    let mut head = String::new();
+    while reader.read_line(&mut head).expect("a line") > 2 {}
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let length = field(&head, "content-length").map(|length| length.parse().expect("a number"));
+    let (mut read, mut piece, mut line) = (0, Vec::new(), String::new());
     loop {
-        line.clear();
-        reader.read_line(&mut line).expect("the size of a chunk");
-        let size = usize::from_str_radix(line.trim(), 16).expect("a size");
-        piece.resize(size + 2, 0);
-        reader.read_exact(&mut piece).expect("a whole chunk");
+        let size = match length {
+            Some(length) => (1 << 16).min(length - read),
+            None => {
+                line.clear();
+                reader.read_line(&mut line).expect("the size of a chunk");
+                usize::from_str_radix(line.trim(), 16).expect("a size")
+            }
+        };
+        let end = if length.is_some() { 0 } else { 2 };
+        piece.resize(size + end, 0);
+        reader.read_exact(&mut piece).expect("a whole piece");
         check(read, &piece[..size]);
         read += size;
         if size == 0 {
