@@ -20,20 +20,23 @@ fn token_of(host: &TestHost, tenant: &str, wasm: &str) -> String {
     host.seal(&claims)
 }
 
+/// A host on which `greedy` has places for its spinning guests and no more.
 async fn host() -> Arc<TestHost> {
-    let builder = TestHost::builder().limits(|limits| {
-        limits.invocations = 2 * SPINNERS as u32;
-        limits.cpu = SOON * 4;
-        limits.wall = SOON * 4;
-    });
+    let builder = TestHost::builder()
+        .limits(|limits| {
+            limits.invocations = 2 * SPINNERS as u32;
+            limits.cpu = SOON * 4;
+            limits.wall = SOON * 4;
+        })
+        .tenants(&format!("[tenants.greedy]\ninvocations = {SPINNERS}\n"));
     Arc::new(builder.start().await)
 }
 
-/// Starts `count` guests of `greedy` that spin until this is dropped, and waits until the host runs them.
-async fn spinning(host: &Arc<TestHost>, count: usize) -> JoinSet<()> {
+/// Starts guests of `greedy` that spin until this is dropped, and waits until all of them run.
+async fn spinning(host: &Arc<TestHost>) -> JoinSet<()> {
     let token = token_of(host, "greedy", guests::SPIN);
     let mut spinning = JoinSet::new();
-    for _ in 0..count {
+    for _ in 0..SPINNERS {
         let (host, token) = (host.clone(), token.clone());
         spinning.spawn(async move {
             host.get(&token, "").await;
@@ -43,11 +46,15 @@ async fn spinning(host: &Arc<TestHost>, count: usize) -> JoinSet<()> {
     spinning
 }
 
-/// What was asked for before has begun when some later requests are over.
+/// The tenant has all of its places when there is none for another request.
 async fn until_begun(host: &TestHost) {
-    let later = token_of(host, "greedy", examples::HELLO);
-    for _ in 0..20 {
-        assert_eq!(host.get(&later, "").await.status, 200);
+    let another = token_of(host, "greedy", examples::HELLO);
+    loop {
+        let reply = host.get(&another, "").await;
+        if reply.status != 200 {
+            assert_eq!(reply.code(), "tenant-busy");
+            return;
+        }
     }
 }
 
@@ -71,7 +78,7 @@ async fn a_polite_tenant_hardly_notices_spinning_neighbours() {
     let token = token_of(&host, "polite", examples::HELLO);
     polite(&host, &token).await;
     let alone = polite(&host, &token).await;
-    let _spinning = spinning(&host, SPINNERS).await;
+    let _spinning = spinning(&host).await;
     let beside = polite(&host, &token).await;
     println!("median and p99 alone {alone:?}, beside {SPINNERS} spinning guests {beside:?}");
     // Generous: the machine may be full of other tests, and this is a debug build.
@@ -137,8 +144,8 @@ async fn cpu_of(reply: &webtask_tests::Reply) -> Duration {
 async fn deadlines_hold_for_runs_that_wait_for_their_turn() {
     let host = host().await;
     let mut claims = claims_for(guests::SPIN);
-    claims.tenant = "greedy".to_owned();
-    let _spinning = spinning(&host, SPINNERS).await;
+    claims.tenant = "polite".to_owned();
+    let _spinning = spinning(&host).await;
     claims.lim.wall_ms = Some(1_000);
     let reply = host.get(&host.seal(&claims), "").await;
     assert_eq!(reply.code(), "guest-deadline");
@@ -147,7 +154,6 @@ async fn deadlines_hold_for_runs_that_wait_for_their_turn() {
 
     claims.lim.wall_ms = None;
     claims.lim.cpu_ms = Some(50);
-    claims.tenant = "polite".to_owned();
     let reply = host.get(&host.seal(&claims), "").await;
     assert_eq!(reply.code(), "guest-cpu");
     let cpu = cpu_of(&reply).await;
