@@ -9,7 +9,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use crate::{Limit, invoke::InvokeError, loader::LoadError, revocations::RevocationError, text};
+use crate::{
+    Limit, admission::Refused, invoke::InvokeError, loader::LoadError, revocations::RevocationError,
+    text,
+};
 
 /// Why a request was not answered by a guest.
 ///
@@ -80,9 +83,25 @@ pub enum Error {
         "the component needs secrets that the token does not hold: {}; mint a token with them, by --secret-file, --secret-env or --secret NAME=VALUE", .0.join(", ")
     )]
     SecretMissing(Vec<String>),
+    /// The tenant has all of its places for invocations.
+    #[error(
+        "the tenant runs as many invocations as it may, the limit tenant-invocations, or invocations of its table"
+    )]
+    TenantBusy,
+    /// The tenant's tokens were called too often.
+    #[error("the rate of the tenant is used up for {retry_after:?}")]
+    TenantRateLimited {
+        /// When the next call fits.
+        retry_after: Duration,
+    },
     /// The token is not valid.
     #[error("the token was refused")]
     Token(#[from] webtask_token::Error),
+    /// The token, and those of the same root, have all of their places for invocations.
+    #[error(
+        "the token, with all that is made from the same root, runs as many invocations as it may, the limit token-invocations"
+    )]
+    TokenBusy,
     /// The request carries no token.
     #[error("the request carries no token")]
     TokenMissing,
@@ -110,6 +129,16 @@ pub enum Blame {
 
 /// One row of the table that README.md shows.
 struct Row(StatusCode, &'static str, Blame, &'static str);
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Overloaded => Self::Overloaded,
+            Refused::Tenant => Self::TenantBusy,
+            Refused::Token => Self::TokenBusy,
+        }
+    }
+}
 
 impl Error {
     fn row(&self) -> Row {
@@ -170,7 +199,7 @@ impl Error {
                 Caller,
                 "The token is not for this path",
             ),
-            Self::RateLimited { .. } => Row(
+            Self::RateLimited { .. } | Self::TenantRateLimited { .. } => Row(
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate-limited",
                 Caller,
@@ -212,6 +241,18 @@ impl Error {
                 Host,
                 "The host is at capacity",
             ),
+            Self::TenantBusy => Row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "tenant-busy",
+                Caller,
+                "The tenant has too much under way at the same time",
+            ),
+            Self::TokenBusy => Row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "token-busy",
+                Caller,
+                "The token has too much under way at the same time",
+            ),
             Self::TokenMissing => Row(
                 StatusCode::UNAUTHORIZED,
                 "token-missing",
@@ -250,7 +291,13 @@ impl Error {
                     Host,
                     "The host is at capacity",
                 ),
-                Load::Denied { .. } => Row(
+                Load::TenantBusy => Row(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "tenant-busy",
+                    Caller,
+                    "The tenant has too much under way at the same time",
+                ),
+                Load::Denied { .. } | Load::TenantDenied { .. } => Row(
                     StatusCode::FORBIDDEN,
                     "denied",
                     Caller,
@@ -320,11 +367,15 @@ impl Error {
                 LoadError::Invalid { reason, .. } => Limit::of_refused_component(reason),
                 LoadError::Timeout { what, .. } if *what == "fetching" => Some(Limit::Fetch),
                 LoadError::Timeout { .. } => Some(Limit::Compile),
+                LoadError::TenantBusy => Some(Limit::TenantFetches),
                 LoadError::TooLarge { .. } => Some(Limit::ComponentBytes),
                 _ => None,
             },
             Self::Overloaded => Some(Limit::Invocations),
             Self::RateLimited { .. } => Some(Limit::Rate),
+            Self::TenantBusy => Some(Limit::TenantInvocations),
+            Self::TenantRateLimited { .. } => Some(Limit::TenantRate),
+            Self::TokenBusy => Some(Limit::TokenInvocations),
             _ => None,
         }
     }
@@ -366,8 +417,11 @@ impl Error {
         }
         let retry_after = match self {
             // Rounded up: a caller that comes back then is served.
-            Self::RateLimited { retry_after } => Some(retry_after.as_secs() + 1),
-            _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+            Self::RateLimited { retry_after } | Self::TenantRateLimited { retry_after } => {
+                Some(retry_after.as_secs() + 1)
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
+            _ => self.limit().map(|_| 1),
         };
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());

@@ -29,6 +29,8 @@ macro_rules! limits {
 limits! {
     /// Calls of a token in a minute, which only tokens and policies have.
     Rate = "rate",
+    /// Calls of a tenant in a minute, which only tenants have.
+    TenantRate = "tenant-rate",
     /// Bytes of the request's body.
     RequestBytes = "request-bytes",
     /// Bytes of the component.
@@ -37,10 +39,16 @@ limits! {
     Fetch = "fetch",
     /// Components fetched at the same time.
     Fetches = "fetches",
+    /// Components of one tenant fetched at the same time.
+    TenantFetches = "tenant-fetches",
     /// Time to compile the component.
     Compile = "compile",
     /// Invocations at the same time.
     Invocations = "invocations",
+    /// Invocations of one tenant at the same time.
+    TenantInvocations = "tenant-invocations",
+    /// Invocations of one token, and of all that is made from it, at the same time.
+    TokenInvocations = "token-invocations",
     /// Wall-clock time.
     Wall = "wall",
     /// CPU time.

@@ -16,10 +16,19 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
-use crate::{Limits, audit::Interface, capability, ctx::Ctx, lines::Lines, needs};
+use crate::{
+    Limits,
+    audit::{self, Interface},
+    capability,
+    ctx::Ctx,
+    lines::Lines,
+    needs,
+    tenant::asked_of_policies,
+};
 
-/// How often a running guest yields, and so the resolution of every deadline.
-const TICK: Duration = Duration::from_millis(10);
+/// How often a running guest yields, and so the resolution of every deadline. It is also how long a request
+/// waits for a worker on which another guest spins, before that one goes to the heavy lane.
+const TICK: Duration = Duration::from_millis(2);
 
 /// What a stack has for host calls beside what the guest may use: wasmtime's own stack has as much.
 const HOST_STACK: usize = 3 << 19;
@@ -54,6 +63,8 @@ pub(crate) struct Webtask {
     pub(crate) digest: [u8; 32],
     /// Names of the secrets that it says it needs.
     pub(crate) needs: BTreeSet<String>,
+    /// Names of its imports that a policy could refuse.
+    pub(crate) imports: Vec<String>,
     /// Bytes of the component, before compilation.
     pub(crate) size: usize,
     /// Its source lines, for backtraces.
@@ -111,6 +122,7 @@ impl Runtime {
             },
             digest,
             needs: needs::of(wasm)?,
+            imports: asked_of_policies(audit::imports(wasm)?),
             size: wasm.len(),
             lines: Arc::new(Lines::of(wasm, self.limits.debug_bytes)),
         })

@@ -22,6 +22,8 @@ mod greed;
 mod guests;
 #[path = "http2.rs"]
 mod http2;
+#[path = "leaving.rs"]
+mod leaving;
 #[path = "limits.rs"]
 mod limits;
 #[path = "logging.rs"]

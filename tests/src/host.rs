@@ -13,7 +13,8 @@ use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Config, Host, Limits, ListenAddress, Listener, Revocations, Server, Tls,
+    CodePrefix, Config, ConfigFile, Host, Limits, ListenAddress, Listener, Revocations, Server,
+    Tenants, Tls,
     audit::{Interface, Policy, Standing},
 };
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
@@ -44,6 +45,7 @@ pub struct Builder {
     unix: Option<PathBuf>,
     drain: Duration,
     linger: Duration,
+    tenants: String,
 }
 
 async fn bind(address: &str) -> Listener {
@@ -135,6 +137,19 @@ impl Builder {
         self
     }
 
+    /// Adds tables of tenants, as in a configuration file, and what stands before them.
+    #[must_use]
+    pub fn tenants(mut self, toml: &str) -> Self {
+        self.tenants.push_str(toml);
+        self
+    }
+
+    fn read_tenants(&self) -> Tenants {
+        let mut file = ConfigFile::parse(&self.tenants).expect("a configuration");
+        file.limits = self.limits.clone();
+        file.tenants().expect("valid tenants")
+    }
+
     /// Starts the host.
     pub async fn start(self) -> TestHost {
         crate::logs::capture();
@@ -148,6 +163,7 @@ impl Builder {
         let config = Config {
             keyring: again,
             revocations: Revocations::in_memory(),
+            tenants: self.read_tenants(),
             limits: self.limits,
             code: self.code,
             private,
@@ -200,6 +216,7 @@ impl TestHost {
             unix: None,
             drain: SOON * 2,
             linger: Duration::ZERO,
+            tenants: String::new(),
         }
     }
 

@@ -9,6 +9,7 @@ mod logs;
 mod meets;
 mod origin;
 mod raw;
+mod slow;
 mod tls;
 
 pub use client::{Http2, Reply, exchange, get, get_path, get_through};
@@ -18,6 +19,7 @@ pub use logs::{lines_of, wait_for_line};
 pub use meets::names;
 pub use origin::{Origin, Seen};
 pub use raw::{Raw, Then};
+pub use slow::Slow;
 pub use tls::Authority;
 
 /// Sooner than anything here ends by itself, and long enough for a machine that is busy with other things.

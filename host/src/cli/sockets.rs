@@ -64,15 +64,7 @@ impl SocketFlags {
             listen.push(LISTEN.to_owned());
         }
         let certificate = self.tls_cert.or(file.tls_cert.take());
-        let key = self.tls_key.or(file.tls_key.take());
-        let tls = match (certificate, key) {
-            (Some(certificate), Some(key)) => Some(Arc::new(load(certificate, key)?)),
-            (None, None) => None,
-            _ => {
-                return Err(Failure::usage("TLS takes a certificate and its key")
-                    .hint("pass both --tls-cert and --tls-key, or neither"));
-            }
-        };
+        let tls = tls(certificate, self.tls_key.or(file.tls_key.take()))?;
         Ok(Wanted {
             listen,
             inherited,
@@ -81,6 +73,19 @@ impl SocketFlags {
             drain: self.drain.or(file.drain),
             linger: self.linger.or(file.linger),
         })
+    }
+}
+
+/// Reads both, or neither.
+pub(super) fn tls(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<Arc<Tls>>, Failure> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(Arc::new(load(certificate, key)?))),
+        (None, None) => Ok(None),
+        _ => Err(Failure::usage("TLS takes a certificate and its key")
+            .hint("pass both --tls-cert and --tls-key, or neither")),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 
 use super::{
     Shared,
+    hangup::HangUp,
     listen::Plain,
     stall::Stalling,
     stream::{Begun, Stream},
@@ -83,7 +84,7 @@ async fn begin(plain: Plain, shared: &Shared, limits: &Limits) -> io::Result<Rea
         }
         Plain::Tcp(stream) => {
             no_delay(&stream);
-            let stream = Stalling::new(stream, limits.stall);
+            let stream = Stalling::new(HangUp::new(stream), limits.stall);
             let Some(tls) = &shared.tls else {
                 return sniffed(Stream::Tcp(stream), Scheme::HTTP, limits).await;
             };

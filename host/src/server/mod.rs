@@ -6,6 +6,7 @@
 
 mod accept;
 mod connection;
+mod hangup;
 mod listen;
 mod ops;
 mod peers;

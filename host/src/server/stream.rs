@@ -9,19 +9,19 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
-    net::{TcpStream, UnixStream},
+    net::UnixStream,
 };
 use tokio_rustls::server::TlsStream;
 
-use super::stall::Stalling;
+use super::{hangup::HangUp, stall::Stalling};
 
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4). No request of HTTP/1.1 does.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A socket that was accepted.
 pub(super) enum Stream {
-    Tcp(Stalling<TcpStream>),
-    Tls(Box<TlsStream<Stalling<TcpStream>>>),
+    Tcp(Stalling<HangUp>),
+    Tls(Box<TlsStream<Stalling<HangUp>>>),
     Unix(Stalling<UnixStream>),
 }
 

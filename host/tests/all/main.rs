@@ -6,5 +6,7 @@ mod command;
 mod common;
 mod outbound;
 mod serve;
+mod settings;
 mod signals;
+mod streaming;
 mod token;
