@@ -99,14 +99,20 @@ impl Webtask {
         let (send, mut head) = oneshot::channel();
         let log = ctx.log.clone();
         let mut run = Box::pin(self.run(ctx, limits, request, place, send, lane.clone()));
-        let mut ended = None;
+        let (mut ended, mut headless) = (None, false);
         let response = std::future::poll_fn(|cx| {
             if ended.is_none()
                 && let Poll::Ready(outcome) = run.as_mut().poll(cx)
             {
                 ended = Some(outcome);
             }
-            match Pin::new(&mut head).poll(cx) {
+            // A run on the heavy lane drops its sender some time before its end is known here.
+            let polled = match headless {
+                true => Poll::Pending,
+                false => Pin::new(&mut head).poll(cx),
+            };
+            headless |= matches!(polled, Poll::Ready(Err(_)));
+            match polled {
                 // A run that failed before anything was sent is better told by an error than by half an
                 // answer.
                 Poll::Ready(Ok(Ok(response))) => Poll::Ready(match &ended {

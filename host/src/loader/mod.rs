@@ -120,8 +120,11 @@ pub(crate) struct Loader {
     /// By tenant, URL and the token's digest: one flight each, so that whoever names another's digest with an
     /// URL of his own fails alone, and no tenant waits for the place of another. Kept for a moment, for tokens
     /// without a digest.
-    fetched: Cache<(Arc<str>, String, Option<[u8; 32]>), Arc<Webtask>>,
+    fetched: Cache<Flight, Arc<Webtask>>,
 }
+
+/// Tenant, URL and the token's digest.
+type Flight = (Arc<str>, String, Option<[u8; 32]>);
 
 /// Code that somebody wants.
 pub(crate) struct Wanted<'a> {
