@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use webtask_token::Keyring;
 
-use crate::{CodePrefix, Limits, Revocations, audit::Policy};
+use crate::{CodePrefix, Limits, Revocations, audit::Policy, trace::Traces};
 
 /// What a [`Host`](crate::Host) is made of.
 #[derive(Debug)]
@@ -27,6 +27,37 @@ pub struct Config {
     pub ca: Vec<PathBuf>,
     /// The ceiling for all tokens and components; without one tokens alone say what is allowed.
     pub policy: Option<Policy>,
+    /// Where the spans of requests go; nowhere without.
+    pub traces: Option<Traces>,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people. The default.
+    #[default]
+    Text,
+}
+
+/// What is no format of the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no format of the log; write json or text")]
+pub struct LogFormatError(String);
+
+impl std::str::FromStr for LogFormat {
+    type Err = LogFormatError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(LogFormatError(text.to_owned())),
+        }
+    }
 }
 
 /// The operator's file, TOML. Every key is optional; an unknown one is an error.
@@ -39,6 +70,7 @@ pub struct Config {
 /// dns = ["10.0.0.53:53"]
 /// ca = ["internal-ca.pem"]
 /// policy = "platform.wit"
+/// log-format = "json"
 ///
 /// [limits]
 /// wall = "5s"
@@ -64,6 +96,8 @@ pub struct ConfigFile {
     pub ca: Vec<PathBuf>,
     /// The file of the policy, WIT.
     pub policy: Option<PathBuf>,
+    /// How lines of the log are written: `"json"` or `"text"`.
+    pub log_format: Option<LogFormat>,
     /// The numbers in force.
     pub limits: Limits,
 }

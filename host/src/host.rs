@@ -1,8 +1,11 @@
 //! `Host`: everything a request needs, and the straight line that it takes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -25,10 +28,14 @@ use crate::{
     gate::Gate,
     invoke::Run,
     loader::Loader,
+    metrics::{Connected, Metrics, Now},
+    observed::Observed,
+    phases::Phase,
     record::Record,
     rights::Rights,
     runtime::Runtime,
     text::hex,
+    trace::{Exporter, TraceError},
 };
 
 /// Whether the host or a guest wrote an answer.
@@ -46,6 +53,7 @@ pub struct Host {
     loader: Loader,
     places: Arc<Semaphore>,
     ids: Ids,
+    observed: Arc<Observed>,
 }
 
 impl std::fmt::Debug for Host {
@@ -69,6 +77,9 @@ pub enum StartError {
     /// The operating system gives no random bytes.
     #[error("no random bytes from the operating system")]
     Random(#[source] getrandom::Error),
+    /// Spans cannot be exported as configured.
+    #[error("no export of spans")]
+    Traces(#[from] TraceError),
 }
 
 /// Who answers.
@@ -96,6 +107,7 @@ impl Host {
             dns,
             ca,
             policy,
+            traces,
         } = config;
         let policy = policy.map(Arc::new);
         let limits = match &policy {
@@ -103,6 +115,14 @@ impl Host {
             None => limits,
         };
         let runtime = Runtime::new(&limits).map_err(StartError::Engine)?;
+        let exporter = match &traces {
+            Some(traces) => {
+                let way = Egress::to_operator(&dns, &ca, &limits)?;
+                Some(Exporter::new(traces, Arc::new(way))?)
+            }
+            None => None,
+        };
+        let observed = Arc::new(Observed::new(Metrics::new([]), exporter));
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
             loader: Loader::new(
@@ -111,6 +131,7 @@ impl Host {
                 code,
                 limits.clone(),
                 policy.clone(),
+                observed.clone(),
             ),
             places: Arc::new(Semaphore::new(limits.invocations as usize)),
             ids: Ids::new()?,
@@ -118,7 +139,36 @@ impl Host {
             limits,
             policy,
             egress,
+            observed,
         })
+    }
+
+    /// The counts of this host as OpenMetrics text, for
+    /// `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let places = u64::from(self.limits.invocations);
+        let (cache_entries, cache_bytes) = self.loader.kept();
+        let (spans_exported, spans_dropped) = self.observed.spans();
+        self.observed.metrics.text(&Now {
+            invocations: places.saturating_sub(self.places.available_permits() as u64),
+            places,
+            cache_entries,
+            cache_bytes,
+            spans_exported,
+            spans_dropped,
+        })
+    }
+
+    /// Exports the spans that wait, within `limit`, and takes no more: for the end of a process.
+    pub async fn flush(self: Arc<Self>, limit: Duration) {
+        // The library waits on a thread.
+        let _ = tokio::task::spawn_blocking(move || self.observed.close(limit)).await;
+    }
+
+    /// Counts a caller's connection until what it returns is dropped.
+    pub(crate) fn connected(&self) -> Connected {
+        self.observed.metrics.connected()
     }
 
     /// The numbers in force.
@@ -139,8 +189,8 @@ impl Host {
     }
 
     /// Answers `request`. Never fails: whatever goes wrong becomes an answer and a record.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<HostBody> {
-        let mut record = Record::new(self.ids.next(), request.method());
+    pub async fn handle(&self, mut request: Request<Incoming>) -> Response<HostBody> {
+        let mut record = Record::new(self.ids.next(), &mut request, &self.observed);
         let request_id = record.request_id.clone();
         let seen = Seen::of(&request);
         let answered = if seen.preflight {
@@ -202,6 +252,7 @@ impl Host {
         mut request: Request<Incoming>,
         record: &mut Record,
     ) -> Result<Answer, Error> {
+        record.spent.phases.begin(Phase::Open);
         let (token, carrier) = carrier::take(&mut request)?;
         let opened = self.gate.open(&token)?;
         record.of(&opened);
@@ -215,9 +266,11 @@ impl Host {
         }
 
         // Loading has places of its own: slow origins keep no invocation from running.
+        record.spent.phases.begin(Phase::Load);
         let webtask = self.loader.load(&rights.url, rights.sha256).await?;
         record.digest = Some(webtask.digest);
         rights.meet(&webtask.needs)?;
+        record.spent.phases.begin(Phase::Instantiate);
         let place = self
             .places
             .clone()
@@ -231,6 +284,8 @@ impl Host {
             component: hex(&webtask.digest),
             started: Instant::now(),
             wall: rights.limits.wall,
+            trace: record.trace.clone(),
+            observed: self.observed.clone(),
         };
         let (egress, spent) = (self.egress.clone(), record.spent.clone());
         let ctx = Ctx::new(rights.clone(), Arc::new(invocation), egress, spent);

@@ -3,7 +3,7 @@
 //! # The way of one request
 //!
 //! 1. The server accepts a connection and reads a request's head under limits of size and time.
-//! 2. [`Host::handle`] gives the request an id and starts its record.
+//! 2. [`Host::handle`] gives the request an id and a trace, and starts its record.
 //! 3. The token is taken out of the request; no guest ever sees its own.
 //! 4. The keyring opens the token: what code, which secrets, what it may do, until when. A revoked one is
 //!    refused, and so is a request that a caveat rules out or that comes too often.
@@ -13,7 +13,7 @@
 //! 8. The rights, claims less caveats, move into the context of one store: nothing else is in reach of the guest.
 //! 9. A fresh instance runs under limits of memory, CPU time and wall-clock time.
 //! 10. Its response goes out as it is made, and ends only as well as the run did.
-//! 11. One access record is written, whatever happened.
+//! 11. One access record is written and counted, whatever happened.
 //!
 //! The command `webtask` is a thin shell round this library.
 
@@ -35,7 +35,10 @@ mod limits;
 mod loader;
 mod mask;
 mod meter;
+mod metrics;
 mod needs;
+mod observed;
+mod phases;
 mod rate;
 mod record;
 mod revocations;
@@ -45,9 +48,10 @@ pub mod scan;
 mod server;
 mod stall;
 mod text;
+mod trace;
 
 pub use body::{HostBody, ResponseBody};
-pub use config::{Config, ConfigFile};
+pub use config::{Config, ConfigFile, LogFormat, LogFormatError};
 pub use egress::{
     Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, send,
 };
@@ -59,3 +63,4 @@ pub use loader::{CodePrefix, CodePrefixError, LoadError, not_a_component};
 pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::serve;
 pub use text::{chain, utc};
+pub use trace::{TraceError, Traces};

@@ -10,7 +10,7 @@ use std::{
 
 use wasmtime::ResourceLimiter;
 
-use crate::Limits;
+use crate::{Limits, phases::Phases};
 
 /// What an invocation has used so far, for its record: also of one that fails or is cut off.
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub(crate) struct Spent {
     calls: AtomicU64,
     out_sent: AtomicU64,
     out_received: AtomicU64,
+    pub(crate) phases: Phases,
 }
 
 impl Spent {

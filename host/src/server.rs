@@ -46,13 +46,14 @@ pub async fn serve(
         };
         match stream {
             Ok((stream, _)) => {
+                let counted = host.connected();
                 let connection = graceful.watch(connection(stream, host.clone()));
                 tokio::spawn(async move {
                     // What ends a connection is the peer's affair: resets, time-outs, bad requests.
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "connection ended");
                     }
-                    drop(place);
+                    drop((place, counted));
                 });
             }
             Err(error) => {

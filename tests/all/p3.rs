@@ -34,3 +34,5 @@ mod reasons;
 mod secrets;
 #[path = "streaming.rs"]
 mod streaming;
+#[path = "traces.rs"]
+mod traces;

@@ -13,7 +13,7 @@ use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Config, Host, Limits, Revocations,
+    CodePrefix, Config, Host, Limits, Revocations, Traces,
     audit::{Interface, Policy, Standing},
     serve,
 };
@@ -39,6 +39,7 @@ pub struct Builder {
     dns: Vec<SocketAddr>,
     ca: Vec<PathBuf>,
     policy: Option<Policy>,
+    traces: Option<Traces>,
 }
 
 impl Builder {
@@ -91,6 +92,13 @@ impl Builder {
         self
     }
 
+    /// Exports spans.
+    #[must_use]
+    pub fn traces(mut self, traces: Traces) -> Self {
+        self.traces = Some(traces);
+        self
+    }
+
     /// Starts the host.
     pub async fn start(self) -> TestHost {
         crate::logs::capture();
@@ -110,6 +118,7 @@ impl Builder {
             dns: self.dns,
             ca: self.ca,
             policy: self.policy,
+            traces: self.traces,
         };
         let host = Arc::new(Host::new(config).expect("a host starts"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -145,6 +154,7 @@ impl TestHost {
             dns: Vec::new(),
             ca: Vec::new(),
             policy: None,
+            traces: None,
         }
     }
 
@@ -208,10 +218,16 @@ impl TestHost {
         client::send(self.address, request).await
     }
 
-    /// Stops as on SIGTERM and waits until what ran has finished.
+    /// The host's counts, as OpenMetrics text.
+    pub fn metrics(&self) -> String {
+        self.host.metrics()
+    }
+
+    /// Stops as on SIGTERM and waits until what ran has finished, and its spans are exported.
     pub async fn stop(mut self) {
         drop(self.stop.take());
         (&mut self.served).await.expect("the server ends well");
+        self.host.clone().flush(SOON).await;
     }
 }
 

@@ -111,6 +111,7 @@ impl DemoCommand {
                 dns: Vec::new(),
                 ca: Vec::new(),
                 policy: None,
+                traces: None,
             };
             run::run(listener, config, None, |_| print(text)).await
         })

@@ -4,14 +4,17 @@ pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
+mod logging;
 mod payments;
 mod run;
 pub(crate) mod serve;
 pub(crate) mod token;
+mod traces;
 
 use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
+use webtask_host::LogFormat;
 
 /// Why a command failed, in one line, with what to do next.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
     exit: u8,
+    /// Whether it stands in the log already.
+    told: bool,
 }
 
 impl Failure {
@@ -28,6 +33,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             exit: 1,
+            told: false,
         }
     }
 
@@ -37,6 +43,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             exit: 2,
+            told: false,
         }
     }
 
@@ -47,8 +54,19 @@ impl Failure {
         self
     }
 
+    /// Tells the failure in a log of JSON, where a line for people would be no line of it.
+    #[must_use]
+    fn logged(mut self) -> Self {
+        tracing::error!(hint = self.hint, exit = self.exit, "{}", self.message);
+        self.told = true;
+        self
+    }
+
     /// Prints the failure on stderr and gives the exit status.
     pub(crate) fn report(&self) -> u8 {
+        if self.told {
+            return self.exit;
+        }
         eprintln!("webtask: {}", self.message);
         if let Some(hint) = &self.hint {
             eprintln!("hint: {hint}");
@@ -110,6 +128,10 @@ enum Command {
 impl Cli {
     /// Runs the command.
     pub(crate) fn run(self) -> Result<(), Failure> {
+        // `serve` has a format for it.
+        if !matches!(self.command, Command::Serve(_)) {
+            logging::start(LogFormat::Text);
+        }
         match self.command {
             Command::Audit(command) => command.run(),
             Command::Demo(command) => command.run(),

@@ -12,6 +12,8 @@ use super::{Failure, keys::read_keyring};
 
 /// How long what runs may go on after the first signal.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long the last spans may take to their collector.
+const FLUSH: Duration = Duration::from_secs(5);
 /// How often the keyring's file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -55,7 +57,11 @@ pub(super) async fn run(
     ready(listener.local_addr().map_err(|error| failed(&error))?)?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = serve(listener, host, async { drop(stopped.await) }, DRAIN);
+    let serving = serve(listener, host.clone(), async { drop(stopped.await) }, DRAIN);
+    let server = async {
+        serving.await;
+        host.flush(FLUSH).await;
+    };
     let mut server = std::pin::pin!(server);
     let mut signalled =
         async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };

@@ -6,13 +6,14 @@ use std::{
 };
 
 use clap::Args;
-use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, audit::Policy, chain};
+use webtask_host::{CodePrefix, Config, ConfigFile, LogFormat, Revocations, audit::Policy, chain};
 
 use super::{
     Failure, block_on,
     keys::read_keyring,
-    print,
+    logging, print,
     run::{bind, run},
+    traces,
 };
 
 /// Serve webtask requests
@@ -28,7 +29,8 @@ use super::{
   webtask serve --keys keys.toml --policy platform.wit
   webtask serve --config webtask.toml
 
-Set WEBTASK_LOG to debug, warn or off to see more or less on stderr.")]
+Set WEBTASK_LOG to debug, warn or off to see more or less on stderr, and OTEL_EXPORTER_OTLP_ENDPOINT to the URL of a
+collector to export spans.")]
 pub(crate) struct ServeCommand {
     /// The keyring file (see `webtask keys generate`)
     #[arg(long, value_name = "FILE", env = "WEBTASK_KEYS")]
@@ -59,14 +61,26 @@ pub(crate) struct ServeCommand {
     /// refused, whatever a token says
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// How lines of the log on stderr are written: text, or json for one object a line [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 impl ServeCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let file = match &self.config {
-            Some(path) => read_config(path)?,
-            None => ConfigFile::default(),
-        };
+        let file = self.config.as_deref().map(read_config).transpose();
+        let said = file.as_ref().ok().and_then(Option::as_ref);
+        let format = self.log_format.or(said.and_then(|file| file.log_format));
+        let format = format.unwrap_or_default();
+        logging::start(format);
+        let served = file.and_then(|file| self.serve(file.unwrap_or_default()));
+        match format {
+            LogFormat::Json => served.map_err(Failure::logged),
+            _ => served,
+        }
+    }
+
+    fn serve(self, file: ConfigFile) -> Result<(), Failure> {
         let keys = self.keys.or(file.keys).ok_or_else(|| {
             Failure::usage("no keyring").hint(
                 "make one with: webtask keys generate --keys keys.toml; then pass --keys keys.toml",
@@ -105,6 +119,7 @@ impl ServeCommand {
                 .or(file.policy)
                 .map(|path| read_policy(&path))
                 .transpose()?,
+            traces: traces::from_environment()?,
         };
         block_on(async {
             let listener = bind(&listen).await?;

@@ -205,11 +205,13 @@ impl Webtask {
                 Err(error) => Err(failure(error, ctx)),
             }
         };
-        let bounded = CpuBound::new(guest, limits.cpu, spent);
+        let bounded = CpuBound::new(guest, limits.cpu, spent.clone());
         async move {
             // The run has the place, and not its response: who reads slowly holds no place.
             let _place = place;
-            let cut = match tokio::time::timeout(wall, bounded).await {
+            let ended = tokio::time::timeout(wall, bounded).await;
+            spent.phases.end();
+            let cut = match ended {
                 Ok(Ok(ended)) => return ended.map_err(Arc::new),
                 Ok(Err(limit)) => InvokeError::Cpu { limit },
                 Err(_) => InvokeError::Deadline { limit: wall },

@@ -16,6 +16,7 @@ use crate::{
     Limits,
     audit::{self, Policy},
     egress::Egress,
+    observed::Observed,
     runtime::{Runtime, Webtask},
     text::hex,
 };
@@ -91,9 +92,25 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// The name in metrics.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Denied { .. } => "denied",
+            Self::Digest { .. } => "digest",
+            Self::Fetch { .. } => "fetch",
+            Self::Invalid { .. } => "invalid",
+            Self::Timeout { .. } => "timeout",
+            Self::TooLarge { .. } => "too-large",
+        }
+    }
+}
+
 /// Loads webtasks and keeps them.
 pub(crate) struct Loader {
     worker: Arc<Worker>,
+    observed: Arc<Observed>,
     /// By SHA-256 of the component.
     compiled: Cache<[u8; 32], Arc<Webtask>>,
     /// By URL and the token's digest: one flight each, so that whoever names another's digest with an URL
@@ -108,6 +125,7 @@ impl Loader {
         allowed: Vec<CodePrefix>,
         limits: Limits,
         policy: Option<Arc<Policy>>,
+        observed: Arc<Observed>,
     ) -> Self {
         let compiled = Cache::builder()
             .max_capacity(limits.cache_bytes)
@@ -129,9 +147,16 @@ impl Loader {
         };
         Self {
             worker: Arc::new(worker),
+            observed,
             compiled,
             fetched,
         }
+    }
+
+    /// How many components are kept compiled, and their bytes before that. Behind by what happened in the last
+    /// moments.
+    pub(crate) fn kept(&self) -> (u64, u64) {
+        (self.compiled.entry_count(), self.compiled.weighted_size())
     }
 
     /// The webtask at `url`; with `sha256`, that code and no other.
@@ -145,10 +170,16 @@ impl Loader {
         if let Some(digest) = sha256
             && let Some(webtask) = self.compiled.get(&digest).await
         {
+            self.observed.metrics.looked_up(true);
             return Ok(webtask);
         }
+        self.observed.metrics.looked_up(false);
+        let metrics = &self.observed.metrics;
         let flight = async {
-            let (bytes, found) = digest_of(self.worker.fetch(&source).await?).await;
+            let started = Instant::now();
+            let fetched = self.worker.fetch(&source).await;
+            metrics.fetched(started.elapsed(), &fetched);
+            let (bytes, found) = digest_of(fetched?).await;
             if let Some(expected) = sha256.filter(|expected| *expected != found) {
                 let (url, expected, found) = (source.shown(), hex(&expected), hex(&found));
                 return Err(LoadError::Digest {
@@ -158,7 +189,12 @@ impl Loader {
                 });
             }
             // Verified: from here on all who want this digest share one flight.
-            let compile = self.worker.clone().compile(&source, bytes, found);
+            let compile = async {
+                let started = Instant::now();
+                let compiled = self.worker.clone().compile(&source, bytes, found).await;
+                metrics.compiled(started.elapsed(), &compiled);
+                compiled
+            };
             let compiled = self.compiled.try_get_with(found, compile).await;
             compiled.map_err(|error| error.of(source.shown()))
         };

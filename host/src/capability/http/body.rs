@@ -48,6 +48,7 @@ impl Tally {
     }
 
     fn denied(&self, reason: Reason, text: &str) {
+        self.log.call_failed(reason.name());
         self.log
             .denied(&format!("reason={}; {text}", reason.name()));
     }

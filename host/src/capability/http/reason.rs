@@ -102,6 +102,7 @@ impl Reason {
 
     /// Tells the author; the typed error that the guest sees.
     pub(super) fn tell(self, log: &GuestLog, text: &str) -> Error {
+        log.call_failed(self.name());
         let text = format!("reason={}; {text}", self.name());
         match self {
             // Calls are few, and denials that the guest made before must not hide this one.
