@@ -28,6 +28,9 @@ mod cpu;
 mod ctx;
 mod egress;
 mod error;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod host;
 mod invoke;

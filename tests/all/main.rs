@@ -8,6 +8,7 @@
 mod audit;
 mod callers;
 mod caveats;
+mod faults;
 mod issuer;
 mod javascript;
 mod load;

@@ -163,7 +163,7 @@ async fn trap_20_no_token_secret_path_or_query_is_in_a_span() {
         200
     );
     // A failure has causes, which stay in the log.
-    claims.url = "file:///s3cret-code/x.wasm?s3cret-query".to_owned();
+    claims.url = "https://s3cret-code.example/x.wasm?s3cret-query".to_owned();
     assert_eq!(host.get(&host.seal(&claims), "/").await.status, 403);
     let odd = Request::builder().method("S3CRET").uri("/run?s3cret-query");
     let odd = odd

@@ -15,6 +15,7 @@ pub(crate) fn webtask(args: &[&str]) -> Command {
         .args(args)
         .env_remove("WEBTASK_KEYS")
         .env_remove("WEBTASK_HOST")
+        .env_remove("WEBTASK_LOG")
         .stdin(Stdio::null());
     command
 }
@@ -68,8 +69,13 @@ impl Running {
 
     /// With more in its environment.
     pub(crate) fn start_with(args: &[&str], environment: &[(&str, &str)], until: &str) -> Self {
-        let mut child = webtask(args)
-            .envs(environment.iter().copied())
+        let mut command = webtask(args);
+        command.envs(environment.iter().copied());
+        Self::spawn(command, until)
+    }
+
+    pub(crate) fn spawn(mut command: Command, until: &str) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
