@@ -68,7 +68,10 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> HeaderMap {
         let at = line.iter().position(|byte| *byte == b':')?;
         let (name, value) = line.split_at_checked(at)?;
         let name = HeaderName::from_bytes(name).ok()?;
-        Some((name, HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?))
+        Some((
+            name,
+            HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?,
+        ))
     });
     let mut headers = HeaderMap::new();
     for (name, value) in pairs.take(1_000) {

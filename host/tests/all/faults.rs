@@ -97,7 +97,7 @@ fn a_process_that_is_killed_under_load_leaves_files_for_the_next_one() {
 /// the signal that would end the process is ignored.
 fn serve_on_a_full_disk(keys: &str, blocks: u64) -> Running {
     let binary = env!("CARGO_BIN_EXE_webtask");
-    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
     let args = [
         "serve",
         "--keys",
