@@ -80,9 +80,10 @@ fn token(keys: &str, code: &str) -> String {
 /// Every line of the file, each one flat JSON object.
 fn records(log: &Path) -> Vec<serde_json::Map<String, Value>> {
     let text = fs::read_to_string(log).expect("UTF-8");
-    let lines = text.lines().map(|line| match serde_json::from_str(line) {
-        Ok(Value::Object(record)) => record,
-        other => panic!("{other:?}: {line}"),
+    let lines = text.lines().map(|line| {
+        let record = serde_json::from_str(line);
+        assert!(record.is_ok(), "{record:?}: {line}");
+        record.unwrap_or_default()
     });
     let records: Vec<_> = lines.collect();
     for record in &records {
