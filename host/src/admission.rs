@@ -93,6 +93,11 @@ impl Places {
         })
     }
 
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> u32 {
+        self.state().taken
+    }
+
     /// Takes a place, at once or after a bounded wait. Dropping the future gives up the wait.
     pub(crate) async fn take(self: &Arc<Self>, asking: &Asking) -> Result<Place, Refused> {
         let (number, place) = match self.begin(asking)? {

@@ -8,7 +8,7 @@ use webtask_token::Keyring;
 
 use crate::{
     CodePrefix, Limits, Revocations, Tenants, UnknownTenants, audit::Policy, limits,
-    tenant::TenantFile,
+    tenant::TenantFile, trace::Traces,
 };
 
 /// What a [`Host`](crate::Host) is made of.
@@ -32,6 +32,37 @@ pub struct Config {
     pub policy: Option<Policy>,
     /// What single tenants have at most.
     pub tenants: Tenants,
+    /// Where the spans of requests go; nowhere without.
+    pub traces: Option<Traces>,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people. The default.
+    #[default]
+    Text,
+}
+
+/// What is no format of the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no format of the log; write json or text")]
+pub struct LogFormatError(String);
+
+impl std::str::FromStr for LogFormat {
+    type Err = LogFormatError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(LogFormatError(text.to_owned())),
+        }
+    }
 }
 
 /// The operator's file, TOML. Every key is optional; an unknown one is an error.
@@ -49,6 +80,7 @@ pub struct Config {
 /// ca = ["internal-ca.pem"]
 /// policy = "platform.wit"
 /// unknown-tenants = "refuse"
+/// log-format = "json"
 ///
 /// [limits]
 /// wall = "5s"
@@ -96,6 +128,8 @@ pub struct ConfigFile {
     pub policy: Option<PathBuf>,
     /// What becomes of tokens of tenants that have no table: `serve` or `refuse`. Default `serve`.
     pub unknown_tenants: UnknownTenants,
+    /// How lines of the log are written: `"json"` or `"text"`.
+    pub log_format: Option<LogFormat>,
     /// The numbers in force.
     pub limits: Limits,
     /// What single tenants have at most, by name.

@@ -1,8 +1,11 @@
 //! `Host`: everything a request needs, and the straight line that it takes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,12 +30,16 @@ use crate::{
     invoke::Run,
     lane::Lane,
     loader::{Loader, Wanted},
+    metrics::{Connected, Metrics, Now},
+    observed::Observed,
+    phases::Phase,
     quota::Quota,
     record::Record,
     rights::Rights,
     runtime::Runtime,
     tenant::Ceilings,
     text::hex,
+    trace::{Exporter, TraceError},
 };
 
 /// Whether the host or a guest wrote an answer.
@@ -57,6 +64,7 @@ pub struct Host {
     lane: Arc<Lane>,
     strangers: Arc<Quota>,
     ids: Ids,
+    observed: Arc<Observed>,
 }
 
 impl std::fmt::Debug for Host {
@@ -80,6 +88,9 @@ pub enum StartError {
     /// The operating system gives no random bytes.
     #[error("no random bytes from the operating system")]
     Random(#[source] getrandom::Error),
+    /// Spans cannot be exported as configured.
+    #[error("no export of spans")]
+    Traces(#[from] TraceError),
 }
 
 /// Who answers.
@@ -109,17 +120,34 @@ impl Host {
             ca,
             policy,
             tenants,
+            traces,
         } = config;
         let policy = policy.map(Arc::new);
         let limits = match &policy {
             Some(policy) => limits.lowered(policy.limits()),
             None => limits,
         };
+        let metrics = Metrics::new(tenants.named.keys().map(String::as_str));
         let tenants = Ceilings::new(tenants, &limits, policy.as_ref());
         let runtime = Runtime::new(&limits).map_err(StartError::Engine)?;
+        let exporter = match &traces {
+            Some(traces) => {
+                let way = Egress::to_operator(&dns, &ca, &limits)?;
+                Some(Exporter::new(traces, Arc::new(way))?)
+            }
+            None => None,
+        };
+        let observed = Arc::new(Observed::new(metrics, exporter));
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
-            loader: Loader::new(runtime, egress.clone(), code, limits.clone(), policy),
+            loader: Loader::new(
+                runtime,
+                egress.clone(),
+                code,
+                limits.clone(),
+                policy,
+                observed.clone(),
+            ),
             places: Places::new(
                 limits.invocations,
                 limits.queue,
@@ -135,7 +163,36 @@ impl Host {
             gate: Gate::new(keyring, revocations, tenants),
             limits,
             egress,
+            observed,
         })
+    }
+
+    /// The counts of this host as OpenMetrics text, for
+    /// `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let places = u64::from(self.limits.invocations);
+        let (cache_entries, cache_bytes) = self.loader.kept();
+        let (spans_exported, spans_dropped) = self.observed.spans();
+        self.observed.metrics.text(&Now {
+            invocations: u64::from(self.places.taken()),
+            places,
+            cache_entries,
+            cache_bytes,
+            spans_exported,
+            spans_dropped,
+        })
+    }
+
+    /// Exports the spans that wait, within `limit`, and takes no more: for the end of a process.
+    pub async fn flush(self: Arc<Self>, limit: Duration) {
+        // The library waits on a thread.
+        let _ = tokio::task::spawn_blocking(move || self.observed.close(limit)).await;
+    }
+
+    /// Counts a caller's connection until what it returns is dropped.
+    pub(crate) fn connected(&self) -> Connected {
+        self.observed.metrics.connected()
     }
 
     /// The numbers in force.
@@ -158,8 +215,9 @@ impl Host {
     ///
     /// A guest sees the scheme of the request's extension [`http::uri::Scheme`], which the server sets by
     /// the connection; `http` without one. What the request itself says of it is not believed.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<HostBody> {
-        let mut record = Record::new(self.ids.next(), request.method(), self.strangers.clone());
+    pub async fn handle(&self, mut request: Request<Incoming>) -> Response<HostBody> {
+        let strangers = self.strangers.clone();
+        let mut record = Record::new(self.ids.next(), &mut request, &self.observed, strangers);
         let request_id = record.request_id.clone();
         let seen = Seen::of(&request);
         let answered = if seen.preflight {
@@ -221,6 +279,7 @@ impl Host {
         mut request: Request<Incoming>,
         record: &mut Record,
     ) -> Result<Answer, Error> {
+        record.spent.phases.begin(Phase::Open);
         let (token, carrier) = carrier::take(&mut request)?;
         let opened = self.gate.open(&token)?;
         record.of(&opened);
@@ -235,6 +294,7 @@ impl Host {
         }
 
         // Loading has places of its own: slow origins keep no invocation from running.
+        record.spent.phases.begin(Phase::Load);
         let wanted = Wanted {
             url: &rights.url,
             sha256: rights.sha256,
@@ -245,6 +305,7 @@ impl Host {
         let webtask = self.loader.load(&wanted).await?;
         record.digest = Some(webtask.digest);
         rights.meet(&webtask.needs)?;
+        record.spent.phases.begin(Phase::Instantiate);
         let asking = Asking {
             tenant: rights.tenant.clone(),
             tenant_most: rights.ceiling.invocations,
@@ -265,6 +326,8 @@ impl Host {
             component: hex(&webtask.digest),
             started: Instant::now(),
             wall: rights.limits.wall,
+            trace: record.trace.clone(),
+            observed: self.observed.clone(),
         };
         let (egress, spent) = (self.egress.clone(), record.spent.clone());
         let ctx = Ctx::new(rights.clone(), Arc::new(invocation), egress, spent);

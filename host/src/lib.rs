@@ -3,7 +3,7 @@
 //! # The way of one request
 //!
 //! 1. The server accepts a connection and reads a request's head under limits of size and time.
-//! 2. [`Host::handle`] gives the request an id and starts its record.
+//! 2. [`Host::handle`] gives the request an id and a trace, and starts its record.
 //! 3. The token is taken out of the request; no guest ever sees its own.
 //! 4. The keyring opens the token: what code, which secrets, what it may do, until when. A revoked one is
 //!    refused, and so is a request that a caveat rules out or that comes too often.
@@ -15,7 +15,7 @@
 //! 9. A fresh instance runs under limits of memory, CPU time and wall-clock time; one that needs CPU time goes
 //!    on in the heavy lane, behind all that is light.
 //! 10. Its response goes out as it is made, and ends only as well as the run did.
-//! 11. One access record is written, whatever happened.
+//! 11. One access record is written and counted, whatever happened.
 //!
 //! The command `webtask` is a thin shell round this library.
 
@@ -31,6 +31,9 @@ mod cpu;
 mod ctx;
 mod egress;
 mod error;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod host;
 mod invoke;
@@ -41,7 +44,10 @@ mod lines;
 mod loader;
 mod mask;
 mod meter;
+mod metrics;
 mod needs;
+mod observed;
+mod phases;
 mod quota;
 mod rate;
 mod record;
@@ -52,9 +58,10 @@ pub mod scan;
 mod server;
 mod tenant;
 mod text;
+mod trace;
 
 pub use body::{HostBody, ResponseBody};
-pub use config::{Config, ConfigError, ConfigFile};
+pub use config::{Config, ConfigError, ConfigFile, LogFormat, LogFormatError};
 pub use egress::{
     Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, send,
 };
@@ -68,3 +75,4 @@ pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::{ListenAddress, ListenError, Listener, Server, Tls, TlsError};
 pub use tenant::{Tenant, TenantFile, TenantLimits, Tenants, UnknownTenants};
 pub use text::{chain, utc};
+pub use trace::{TraceError, Traces};

@@ -10,7 +10,7 @@ use std::{
 
 use wasmtime::ResourceLimiter;
 
-use crate::{Limit, Limits};
+use crate::{Limit, Limits, phases::Phases};
 
 /// What an invocation has used so far, for its record: also of one that fails or is cut off.
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub(crate) struct Spent {
     calls: AtomicU64,
     out_sent: AtomicU64,
     out_received: AtomicU64,
+    pub(crate) phases: Phases,
     random: AtomicU64,
     /// The limits that refused something, a bit for each.
     hit: AtomicU64,
@@ -59,13 +60,15 @@ impl Spent {
 
     /// The names of the limits that refused something; none if there are none.
     pub(crate) fn limits(&self) -> Option<String> {
-        let hit = self.hit.load(Ordering::Relaxed);
-        let names = Limit::ALL
-            .iter()
-            .filter(|limit| hit & (1 << **limit as u32) != 0)
-            .map(|limit| limit.name());
-        let names: Vec<_> = names.collect();
+        let names: Vec<_> = self.hits().map(Limit::name).collect();
         (!names.is_empty()).then(|| names.join(","))
+    }
+
+    /// The limits that refused something.
+    pub(crate) fn hits(&self) -> impl Iterator<Item = Limit> {
+        let hit = self.hit.load(Ordering::Relaxed);
+        let all = Limit::ALL.iter().copied();
+        all.filter(move |limit| hit & (1 << *limit as u32) != 0)
     }
 
     /// Outbound calls that were tried.

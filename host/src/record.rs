@@ -1,6 +1,10 @@
-//! The access record: one line for each request, when its answer is out or its caller has left.
+//! The access record: one line for each request, when its answer is out or its caller has left. The same is then
+//! counted, and becomes the span of the request where spans are exported.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use webtask_token::Opened;
@@ -10,9 +14,13 @@ use crate::{
     body::Received,
     error::Blame,
     meter::Spent,
+    metrics::Done,
+    observed::Observed,
+    phases::Phase,
     quota::Quota,
     rights::Rights,
     text::{hex, printable},
+    trace::{Served, TraceContext},
 };
 
 /// The code of a request whose answer was not read to its end.
@@ -46,16 +54,29 @@ pub(crate) struct Record {
     pub(crate) spent: Arc<Spent>,
     /// What must not stand in the record, once it is known.
     pub(crate) rights: Option<Arc<Rights>>,
+    route: &'static str,
+    pub(crate) trace: Arc<TraceContext>,
+    observed: Arc<Observed>,
     strangers: Arc<Quota>,
     /// Whether this request is logged, once that was asked.
     told: Option<bool>,
 }
 
 impl Record {
-    pub(crate) fn new(request_id: String, method: &http::Method, strangers: Arc<Quota>) -> Self {
+    /// Begins the record of `request`, whose headers name the host's own span from then on.
+    pub(crate) fn new<B>(
+        request_id: String,
+        request: &mut http::Request<B>,
+        observed: &Arc<Observed>,
+        strangers: Arc<Quota>,
+    ) -> Self {
+        let trace = TraceContext::take(request.headers_mut(), observed.exports());
         Self {
             request_id,
-            method: printable(method.as_str(), METHOD),
+            method: printable(request.method().as_str(), METHOD),
+            route: route(request.uri().path()),
+            trace: Arc::new(trace),
+            observed: observed.clone(),
             started: Instant::now(),
             token_id: String::new(),
             kid: String::new(),
@@ -128,6 +149,17 @@ impl Record {
     }
 }
 
+/// The path without what a caller chooses.
+fn route(path: &str) -> &'static str {
+    match path {
+        "/v1/revoke" => "/v1/revoke",
+        "/v1/tokens" => "/v1/tokens",
+        _ if path.starts_with("/t/") => "/t/{token}/{rest}",
+        _ if path.starts_with("/run") => "/run/{rest}",
+        _ => "",
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
         if self.code == CALLER_LEFT && self.is_whole() {
@@ -136,9 +168,41 @@ impl Drop for Record {
         if self.received.too_large.load(Ordering::Relaxed) {
             self.spent.hit(Limit::RequestBytes);
         }
-        if !self.told() {
-            return;
+        let took = self.started.elapsed();
+        if self.told() {
+            self.write(took);
         }
+        self.observed.metrics.done(&Done {
+            tenant: &self.tenant,
+            code: self.code,
+            took,
+            phases: &self.spent.phases,
+            spent: &self.spent,
+            received: self.received.bytes.load(Ordering::Relaxed),
+            sent: self.sent,
+        });
+        if let Some(exporter) = self.observed.exporter(&self.trace) {
+            exporter.served(&Served {
+                context: &self.trace,
+                started: self.started,
+                method: &self.method,
+                route: self.route,
+                status: self.status,
+                code: self.code,
+                request_id: &self.request_id,
+                tenant: &self.tenant,
+                token_id: &self.token_id,
+                digest: self.digest.map(|digest| hex(&digest)),
+                phases: &self.spent.phases,
+            });
+        }
+    }
+}
+
+impl Record {
+    fn write(&self, took: Duration) {
+        let us = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let phase = |phase| self.spent.phases.took(phase).map_or(0, us);
         tracing::info!(
             target: "webtask::access",
             request_id = self.request_id,
@@ -158,7 +222,12 @@ impl Drop for Record {
             memory = self.spent.memory(),
             cpu_us = self.spent.cpu_us(),
             limits = self.spent.limits(),
-            wall_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            wall_us = us(took),
+            open_us = phase(Phase::Open),
+            load_us = phase(Phase::Load),
+            instantiate_us = phase(Phase::Instantiate),
+            run_us = phase(Phase::Run),
+            trace_id = %self.trace.trace_id,
         );
     }
 }

@@ -7,11 +7,13 @@ use std::{
     collections::HashMap,
     fs::OpenOptions,
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+};
 use webtask_token::LinkId;
 
 /// The bytes of a link's id.
@@ -69,7 +71,34 @@ impl<E: Into<redb::Error>> From<E> for RevocationError {
 #[derive(Debug)]
 pub struct Revocations {
     known: RwLock<Known>,
-    store: Option<Database>,
+    store: Option<Store>,
+}
+
+/// The file. After a failed write its library refuses all others, so it is opened again for the next one: a disk that
+/// was full for a while takes revocations when it has room again.
+#[derive(Debug)]
+struct Store {
+    path: PathBuf,
+    database: Mutex<Option<Database>>,
+}
+
+impl Store {
+    /// Makes `change` as a whole, on disk when this returns, or not at all.
+    fn change(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), RevocationError> {
+        let mut open = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match open.take() {
+            Some(database) => database,
+            None => Database::create(&self.path)?,
+        };
+        let write = database.begin_write()?;
+        change(&write)?;
+        write.commit()?;
+        *open = Some(database);
+        Ok(())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -171,7 +200,10 @@ impl Revocations {
         drop(read);
         Ok(Self {
             known: RwLock::new(known),
-            store: Some(store),
+            store: Some(Store {
+                path: path.to_owned(),
+                database: Mutex::new(Some(store)),
+            }),
         })
     }
 
@@ -218,15 +250,14 @@ impl Revocations {
         } = entry;
         let (id, root) = (*id.as_bytes(), *root.as_bytes());
         if let Some(store) = &self.store {
-            let write = store.begin_write()?;
-            {
+            store.change(|write| {
                 let mut links = write.open_table(LINKS)?;
                 for dead in dead {
                     links.remove((&**tenant, dead))?;
                 }
                 links.insert((&**tenant, id), (root, *until))?;
-            }
-            write.commit()?;
+                Ok(())
+            })?;
         }
         self.write().insert(tenant, id, root, *until);
         Ok(())
@@ -244,9 +275,10 @@ impl Revocations {
             return Ok(());
         }
         if let Some(store) = &self.store {
-            let write = store.begin_write()?;
-            write.open_table(TENANTS)?.insert(tenant, before)?;
-            write.commit()?;
+            store.change(|write| {
+                write.open_table(TENANTS)?.insert(tenant, before)?;
+                Ok(())
+            })?;
         }
         let mut known = self.write();
         let now = known.tenants.entry(tenant.to_owned()).or_default();

@@ -40,3 +40,5 @@ mod secrets;
 mod silence;
 #[path = "streaming.rs"]
 mod streaming;
+#[path = "traces.rs"]
+mod traces;

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::{sync::oneshot, task::JoinHandle};
 use webtask_host::{
     CodePrefix, Config, ConfigFile, Host, Limits, ListenAddress, Listener, Revocations, Server,
-    Tenants, Tls,
+    Tenants, Tls, Traces,
     audit::{Interface, Policy, Standing},
 };
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
@@ -46,6 +46,7 @@ pub struct Builder {
     drain: Duration,
     linger: Duration,
     tenants: String,
+    traces: Option<Traces>,
 }
 
 async fn bind(address: &str) -> Listener {
@@ -150,6 +151,13 @@ impl Builder {
         file.tenants().expect("valid tenants")
     }
 
+    /// Exports spans.
+    #[must_use]
+    pub fn traces(mut self, traces: Traces) -> Self {
+        self.traces = Some(traces);
+        self
+    }
+
     /// Starts the host.
     pub async fn start(self) -> TestHost {
         crate::logs::capture();
@@ -170,6 +178,7 @@ impl Builder {
             dns: self.dns,
             ca: self.ca,
             policy: self.policy,
+            traces: self.traces,
         };
         let host = Arc::new(Host::new(config).expect("a host starts"));
         let (public, ops) = (bind("127.0.0.1:0").await, bind("127.0.0.1:0").await);
@@ -217,6 +226,7 @@ impl TestHost {
             drain: SOON * 2,
             linger: Duration::ZERO,
             tenants: String::new(),
+            traces: None,
         }
     }
 
@@ -285,9 +295,15 @@ impl TestHost {
         drop(self.stop.take());
     }
 
-    /// Waits until the server has ended.
+    /// Waits until the server has ended, and its spans are exported.
     pub async fn ended(mut self) {
         (&mut self.served).await.expect("the server ends well");
+        self.host.clone().flush(SOON).await;
+    }
+
+    /// The host's counts, as OpenMetrics text.
+    pub fn metrics(&self) -> String {
+        self.host.metrics()
     }
 
     /// Stops as on SIGTERM and waits until what ran has finished.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use wasmtime::component::{HasData, Linker};
 
 use super::bindings::webtask::runtime::invocation;
-use crate::ctx::Ctx;
+use crate::{ctx::Ctx, observed::Observed, trace::TraceContext};
 
 /// Who runs, for whom, and until when. Shared by everything that writes about one invocation.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Invocation {
     pub(crate) component: String,
     pub(crate) started: Instant,
     pub(crate) wall: Duration,
+    pub(crate) trace: Arc<TraceContext>,
+    pub(crate) observed: Arc<Observed>,
 }
 
 impl Invocation {

@@ -152,6 +152,11 @@ impl GuestLog {
         }
     }
 
+    /// Counts an outbound call that was refused or failed, for the metrics.
+    pub(super) fn call_failed(&self, reason: &'static str) {
+        self.0.invocation.observed.metrics.call_failed(reason);
+    }
+
     /// A record for the author about how the invocation failed.
     pub(crate) fn failed(&self, text: &str) {
         self.host(Level::Error, text);

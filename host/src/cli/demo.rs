@@ -114,6 +114,7 @@ impl DemoCommand {
                 ca: Vec::new(),
                 policy: None,
                 tenants: Tenants::default(),
+                traces: None,
             };
             run::run(Sockets::of(listener), config, None, |_| print(text)).await
         })

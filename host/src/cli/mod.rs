@@ -5,6 +5,7 @@ pub(crate) mod config;
 mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
+mod logging;
 mod payments;
 mod reload;
 mod run;
@@ -12,10 +13,12 @@ pub(crate) mod serve;
 mod settings;
 mod sockets;
 pub(crate) mod token;
+mod traces;
 
 use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
+use webtask_host::LogFormat;
 
 /// Why a command failed, in one line, with what to do next.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
     exit: u8,
+    /// Whether it stands in the log already.
+    told: bool,
 }
 
 impl Failure {
@@ -32,6 +37,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             exit: 1,
+            told: false,
         }
     }
 
@@ -41,6 +47,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             exit: 2,
+            told: false,
         }
     }
 
@@ -51,8 +58,19 @@ impl Failure {
         self
     }
 
+    /// Tells the failure in a log of JSON, where a line for people would be no line of it.
+    #[must_use]
+    fn logged(mut self) -> Self {
+        tracing::error!(hint = self.hint, exit = self.exit, "{}", self.message);
+        self.told = true;
+        self
+    }
+
     /// Prints the failure on stderr and gives the exit status.
     pub(crate) fn report(&self) -> u8 {
+        if self.told {
+            return self.exit;
+        }
         eprintln!("webtask: {}", self.message);
         if let Some(hint) = &self.hint {
             eprintln!("hint: {hint}");
@@ -115,6 +133,10 @@ enum Command {
 impl Cli {
     /// Runs the command.
     pub(crate) fn run(self) -> Result<(), Failure> {
+        // `serve` has a format for it.
+        if !matches!(self.command, Command::Serve(_)) {
+            logging::start(LogFormat::Text);
+        }
         match self.command {
             Command::Audit(command) => command.run(),
             Command::Config(command) => command.run(),

@@ -8,6 +8,8 @@ use webtask_host::{Config, Host, chain};
 
 use super::{Failure, keys::read_keyring, reload::Watched, sockets::Sockets};
 
+/// How long the last spans may take to their collector.
+const FLUSH: Duration = Duration::from_secs(5);
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -74,8 +76,12 @@ pub(super) async fn run(
     notify(NotifyState::Ready);
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = sockets.server(host);
-    let mut server = std::pin::pin!(server.serve(async { drop(stopped.await) }));
+    let server = sockets.server(host.clone());
+    let server = async {
+        server.serve(async { drop(stopped.await) }).await;
+        host.flush(FLUSH).await;
+    };
+    let mut server = std::pin::pin!(server);
     tokio::select! {
         () = &mut server => return Ok(()),
         () = signals.end_while_looking(&mut files) => drop(stop),

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use webtask_host::{Config, ConfigFile, Revocations, chain};
+use webtask_host::{Config, ConfigFile, LogFormat, Revocations, chain};
 
 use super::{
     Failure, block_on,
     keys::read_keyring,
-    print,
+    logging, print,
     run::run,
     settings::{Settings, read_config},
     sockets::SocketFlags,
+    traces,
 };
 
 /// Serve webtask requests
@@ -30,7 +31,8 @@ use super::{
   webtask serve --keys keys.toml --listen unix:/run/webtask/webtask.sock --ops 127.0.0.1:9090
   webtask serve --config webtask.toml
 
-Set WEBTASK_LOG to debug, warn or off to see more or less on stderr.")]
+Set WEBTASK_LOG to debug, warn or off to see more or less on stderr, and OTEL_EXPORTER_OTLP_ENDPOINT to the URL of a
+collector to export spans.")]
 pub(crate) struct ServeCommand {
     /// The keyring file (see `webtask keys generate`)
     #[arg(long, value_name = "FILE", env = "WEBTASK_KEYS")]
@@ -60,14 +62,26 @@ pub(crate) struct ServeCommand {
     /// refused, whatever a token says
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// How lines of the log on stderr are written: text, or json for one object a line [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 impl ServeCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let file = match &self.config {
-            Some(path) => read_config(path)?,
-            None => ConfigFile::default(),
-        };
+        let file = self.config.as_deref().map(read_config).transpose();
+        let said = file.as_ref().ok().and_then(Option::as_ref);
+        let format = self.log_format.or(said.and_then(|file| file.log_format));
+        let format = format.unwrap_or_default();
+        logging::start(format);
+        let served = file.and_then(|file| self.serve(file.unwrap_or_default()));
+        match format {
+            LogFormat::Json => served.map_err(Failure::logged),
+            _ => served,
+        }
+    }
+
+    fn serve(self, file: ConfigFile) -> Result<(), Failure> {
         let mut file = self.over(file);
         let sockets = self.sockets.over(&mut file)?;
         let settings = Settings::of(file)?;
@@ -87,6 +101,7 @@ impl ServeCommand {
             ca: settings.ca,
             policy: settings.policy,
             tenants: settings.tenants,
+            traces: traces::from_environment()?,
         };
         block_on(async {
             let sockets = sockets.bind().await?;

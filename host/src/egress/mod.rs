@@ -139,7 +139,7 @@ pub enum Ranges {
 
 /// Which addresses may be dialled.
 enum Reach {
-    /// Any: only for a person's own request from the command line.
+    /// Any: only for a person's own request from the command line, and the operator's collector of spans.
     Anywhere,
     /// The public internet, and these ranges by literal address.
     Public(Vec<IpNet>),
@@ -169,9 +169,18 @@ impl Egress {
 
     /// As [`Egress::new`], without the address filter: for a person's own request, never for a guest.
     fn unfiltered() -> Result<Self, EgressError> {
+        Self::to_operator(&[], &[], &Limits::default())
+    }
+
+    /// As [`Egress::new`], without the address filter: for what the operator names, never for a guest.
+    pub(crate) fn to_operator(
+        dns: &[SocketAddr],
+        ca: &[PathBuf],
+        limits: &Limits,
+    ) -> Result<Self, EgressError> {
         Ok(Self {
             reach: Reach::Anywhere,
-            ..Self::new(Vec::new(), &[], &[], &Limits::default())?
+            ..Self::new(Vec::new(), dns, ca, limits)?
         })
     }
 

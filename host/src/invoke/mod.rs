@@ -191,10 +191,12 @@ impl Webtask {
                 Err(error) => Err(failure(&error, ctx, &lines)),
             }
         };
-        let bounded = CpuBound::new(guest, limits.cpu, spent);
+        let bounded = CpuBound::new(guest, limits.cpu, spent.clone());
         let weighed = Weighed::new(bounded, lane, tenant);
         async move {
-            let cut = match tokio::time::timeout(wall, weighed).await {
+            let ended = tokio::time::timeout(wall, weighed).await;
+            spent.phases.end();
+            let cut = match ended {
                 Ok(Ok(ended)) => return ended.map_err(Arc::new),
                 Ok(Err(limit)) => InvokeError::Cpu { limit },
                 Err(_) => InvokeError::Deadline { limit: wall },

@@ -8,7 +8,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::Head;
-use crate::{body::RequestBody, ctx::Ctx};
+use crate::{body::RequestBody, ctx::Ctx, phases::Phase};
 
 /// Calls the handler, and returns when it does. `head` goes when the guest sets its response.
 pub(super) async fn call(
@@ -28,6 +28,7 @@ pub(super) async fn call(
         let _ = head.send(response.map_err(|code| code.to_string()));
     })?;
     let proxy = pre.instantiate_async(&mut *store).await?;
+    store.data().spent.phases.begin(Phase::Run);
     proxy
         .wasi_http_incoming_handler()
         .call_handle(&mut *store, request, outparam)

@@ -22,7 +22,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::Head;
-use crate::{body::RequestBody, ctx::Ctx};
+use crate::{body::RequestBody, ctx::Ctx, phases::Phase};
 
 /// Frames that are taken from a guest which has ended before its reader wants them. A guest that waits for
 /// its writes, as all do, leaves one and the end.
@@ -36,6 +36,7 @@ pub(super) async fn call(
     head: Head,
 ) -> wasmtime::Result<()> {
     let service = pre.instantiate_async(&mut *store).await?;
+    store.data().spent.phases.begin(Phase::Run);
     let (request, _) = p3::Request::from_http(store.data_mut().http().hooks, absolute(request)?);
     store
         .run_concurrent(async move |store| {

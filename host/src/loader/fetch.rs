@@ -12,7 +12,10 @@ use super::{
     LoadError, Wanted, Worker,
     source::{From, Source},
 };
-use crate::{egress::Ranges, text::chain};
+use crate::{
+    egress::{ConnectError, Ranges, SendError},
+    text::chain,
+};
 
 /// Redirects that are followed, each checked like the first URL.
 const REDIRECTS: usize = 3;
@@ -118,8 +121,19 @@ impl Worker {
             )
             .body(Empty::<Bytes>::new())
             .map_err(|error| failed(source, error))?;
-        let answered = self.egress.send(request, ranges, self.limits.fetch).await;
-        answered.map_err(|error| failed(source, chain(&error)))
+        let limit = self.limits.fetch;
+        let answered = self.egress.send(request, ranges, limit).await;
+        answered.map_err(|error| match error {
+            // The time for the whole is as long, and may be noticed later.
+            SendError::Timeout { .. } | SendError::Connect(ConnectError::Timeout { .. }) => {
+                LoadError::Timeout {
+                    what: "fetching",
+                    url: source.shown(),
+                    limit,
+                }
+            }
+            error => failed(source, chain(&error)),
+        })
     }
 
     async fn body(

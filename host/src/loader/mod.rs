@@ -18,6 +18,7 @@ use crate::{
     admission::{Asking, AtBound, Place, Places, Refused},
     audit::{self, Policy},
     egress::Egress,
+    observed::Observed,
     runtime::{Runtime, Webtask},
     tenant::Ceiling,
     text::hex,
@@ -112,9 +113,25 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// The name in metrics.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Denied { .. } => "denied",
+            Self::Digest { .. } => "digest",
+            Self::Fetch { .. } => "fetch",
+            Self::Invalid { .. } => "invalid",
+            Self::Timeout { .. } => "timeout",
+            Self::TooLarge { .. } => "too-large",
+        }
+    }
+}
+
 /// Loads webtasks and keeps them.
 pub(crate) struct Loader {
     worker: Arc<Worker>,
+    observed: Arc<Observed>,
     /// By SHA-256 of the component.
     compiled: Cache<[u8; 32], Arc<Webtask>>,
     /// By tenant, URL and the token's digest: one flight each, so that whoever names another's digest with an
@@ -144,6 +161,7 @@ impl Loader {
         allowed: Vec<CodePrefix>,
         limits: Limits,
         policy: Option<Arc<Policy>>,
+        observed: Arc<Observed>,
     ) -> Self {
         let compiled = Cache::builder()
             .max_capacity(limits.cache_bytes)
@@ -172,9 +190,16 @@ impl Loader {
         };
         Self {
             worker: Arc::new(worker),
+            observed,
             compiled,
             fetched,
         }
+    }
+
+    /// How many components are kept compiled, and their bytes before that. Behind by what happened in the last
+    /// moments.
+    pub(crate) fn kept(&self) -> (u64, u64) {
+        (self.compiled.entry_count(), self.compiled.weighted_size())
     }
 
     /// The webtask that is wanted, if platform and tenant allow it.
@@ -201,10 +226,16 @@ impl Loader {
         if let Some(digest) = sha256
             && let Some(webtask) = self.compiled.get(&digest).await
         {
+            self.observed.metrics.looked_up(true);
             return Ok(webtask);
         }
+        self.observed.metrics.looked_up(false);
+        let metrics = &self.observed.metrics;
         let flight = async {
-            let (bytes, found) = digest_of(self.worker.fetch(source, wanted).await?).await;
+            let started = Instant::now();
+            let fetched = self.worker.fetch(source, wanted).await;
+            metrics.fetched(started.elapsed(), &fetched);
+            let (bytes, found) = digest_of(fetched?).await;
             if let Some(expected) = sha256.filter(|expected| *expected != found) {
                 let (url, expected, found) = (source.shown(), hex(&expected), hex(&found));
                 return Err(LoadError::Digest {
@@ -215,7 +246,13 @@ impl Loader {
             }
             // Verified: from here on all who want this digest share one flight.
             let asking = wanted.asking(COMPILERS_OF_TENANT);
-            let compile = self.worker.clone().compile(source, bytes, found, asking);
+            let compile = async {
+                let started = Instant::now();
+                let worker = self.worker.clone();
+                let compiled = worker.compile(source, bytes, found, asking).await;
+                metrics.compiled(started.elapsed(), &compiled);
+                compiled
+            };
             let compiled = self.compiled.try_get_with(found, compile).await;
             compiled.map_err(|error| error.of(source.shown()))
         };

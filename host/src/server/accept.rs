@@ -75,9 +75,10 @@ impl Connections {
                 continue;
             };
             let shared = self.shared.clone();
+            let open = shared.host.connected();
             self.tasks.spawn(async move {
                 connection::serve(stream, &shared).await;
-                drop((counted, place));
+                drop((counted, open, place));
             });
         }
     }

@@ -127,7 +127,7 @@ impl Server {
         // Asked until the very end, and so in a set of its own.
         let mut operations = JoinSet::new();
         if let Some(listener) = self.ops {
-            operations.spawn(ops::serve(listener, seen.clone()));
+            operations.spawn(ops::serve(listener, seen.clone(), host.clone()));
         }
         let shared = Arc::new(Shared {
             host: host.clone(),

@@ -14,11 +14,12 @@ use tokio::{
 
 use super::{
     Phase,
+    hangup::HangUp,
     listen::{Accepted, Listener, Plain},
     stall::Stalling,
     stream::Stream,
 };
-use crate::Error;
+use crate::{Error, Host};
 
 /// Connections at the same time: some scrapers, a balancer, a person.
 const CONNECTIONS: usize = 64;
@@ -30,11 +31,16 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Everything that a route may look at.
 struct State {
     phase: watch::Receiver<Phase>,
+    host: Arc<Host>,
 }
 
+/// What OpenMetrics 1.0 calls its text.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
 /// Answers on `listener`, in plain HTTP/1.1, until it is dropped.
-pub(super) async fn serve(listener: Listener, phase: watch::Receiver<Phase>) {
-    let state = Arc::new(State { phase });
+pub(super) async fn serve(listener: Listener, phase: watch::Receiver<Phase>, host: Arc<Host>) {
+    let state = Arc::new(State { phase, host });
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut tasks = JoinSet::new();
     loop {
@@ -61,7 +67,7 @@ pub(super) async fn serve(listener: Listener, phase: watch::Receiver<Phase>) {
 
 async fn connection(stream: Plain, state: Arc<State>) {
     let stream = match stream {
-        Plain::Tcp(stream) => Stream::Tcp(Stalling::new(stream, PATIENCE)),
+        Plain::Tcp(stream) => Stream::Tcp(Stalling::new(HangUp::new(stream), PATIENCE)),
         Plain::Unix(stream) => Stream::Unix(Stalling::new(stream, PATIENCE)),
     };
     let service = service_fn(move |request: Request<Incoming>| {
@@ -81,12 +87,13 @@ async fn connection(stream: Plain, state: Arc<State>) {
 impl State {
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let answer = match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/healthz") => Ok("ok\n".to_owned()),
-            (&Method::GET | &Method::HEAD, "/readyz") => self.ready(),
+            (&Method::GET | &Method::HEAD, "/healthz") => Ok(("ok\n".to_owned(), TEXT)),
+            (&Method::GET | &Method::HEAD, "/readyz") => self.ready().map(|text| (text, TEXT)),
+            (&Method::GET | &Method::HEAD, "/metrics") => Ok((self.host.metrics(), OPENMETRICS)),
             _ => Err(Error::NotFound),
         };
         match answer {
-            Ok(text) => plain(text),
+            Ok((text, media_type)) => answer(text, media_type),
             // No record has an id of these.
             Err(error) => error.to_response(""),
         }
@@ -101,11 +108,10 @@ impl State {
     }
 }
 
-fn plain(text: String) -> Response<Full<Bytes>> {
+fn answer(text: String, media_type: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(text));
     let headers = response.headers_mut();
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, text);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -4,6 +4,8 @@
 mod audit;
 mod command;
 mod common;
+mod faults;
+mod logging;
 mod outbound;
 mod serve;
 mod settings;

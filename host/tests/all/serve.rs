@@ -13,7 +13,7 @@ use webtask_tests::{BUILT, examples};
 
 use crate::common::{Running, failure, keyring, run, stdout, webtask};
 
-fn serve(keys: &str) -> Running {
+pub(crate) fn serve(keys: &str) -> Running {
     let args = [
         "serve",
         "--keys",
@@ -26,7 +26,7 @@ fn serve(keys: &str) -> Running {
     Running::start(&args, "listening")
 }
 
-fn hello(keys: &str) -> String {
+pub(crate) fn hello(keys: &str) -> String {
     stdout(&run(&[
         "token",
         "create",
@@ -38,7 +38,12 @@ fn hello(keys: &str) -> String {
 }
 
 /// The status and body of one request; `None` if the process is gone.
-fn request(address: &str, method: &str, path: &str, token: &str) -> Option<(u16, String)> {
+pub(crate) fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    token: &str,
+) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address.strip_prefix("http://")?).ok()?;
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nwebtask-token: {token}\r\ncontent-length: 0\r\n\r\n"
@@ -50,7 +55,7 @@ fn request(address: &str, method: &str, path: &str, token: &str) -> Option<(u16,
     Some((status, answer))
 }
 
-fn status(server: &Running, token: &str) -> u16 {
+pub(crate) fn status(server: &Running, token: &str) -> u16 {
     request(&server.address, "GET", "/run", token)
         .expect("the server answers")
         .0

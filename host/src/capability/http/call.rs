@@ -21,6 +21,7 @@ use crate::{
     meter::Spent,
     rights::{Outside, Rights},
     text::chain,
+    trace::CallSpan,
 };
 
 /// What one call needs of its invocation.
@@ -89,6 +90,16 @@ impl Call {
     ) -> Result<(Response<WasiBody>, Io), Error> {
         // Answered by nobody: the body follows at once.
         request.headers_mut().remove(header::EXPECT);
+        let trace = &self.invocation.trace;
+        let span = trace.new_span();
+        trace.of_call(request.headers_mut(), span);
+        let span = CallSpan::begin(
+            &self.invocation.observed,
+            trace,
+            span,
+            request.method(),
+            target,
+        );
         // The deadline of the invocation bounds every wait, whatever the guest asks for.
         let left = self.invocation.remaining();
         let bounded =
@@ -110,6 +121,12 @@ impl Call {
                 bounded(options.first_byte_timeout, left),
             )
             .await;
+        if let Some(span) = span {
+            span.answered(match &sent {
+                Ok(response) => Ok(response.status().as_u16()),
+                Err(error) => Err(Reason::of_send(error).name()),
+            });
+        }
         let response = sent.map_err(|error| match tally.cut.load(Ordering::Relaxed) {
             true => Error::HttpRequestBodySize(None),
             false => self.failed(&error),

@@ -120,6 +120,7 @@ impl Reason {
 
     /// Tells the author; the typed error that the guest sees.
     pub(super) fn tell(self, log: &GuestLog, text: &str) -> Error {
+        log.call_failed(self.name());
         let text = format!("reason={}; {text}", self.name());
         if let Some(limit) = self.limit() {
             log.hit(limit);
