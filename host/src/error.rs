@@ -1,12 +1,11 @@
-//! Why a request failed, and the one place where that becomes a status, a code and a body.
+//! Why a request failed, and the one place where that becomes a status and a code; `problem` makes the answer.
 
 mod guest;
+mod problem;
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
+use http::StatusCode;
 use serde::Serialize;
 
 use crate::{
@@ -385,61 +384,4 @@ impl Error {
     pub fn chain(&self) -> String {
         text::chain(self)
     }
-
-    /// The answer: `application/problem+json` (RFC 9457) made of constants, the request's id, and for
-    /// an issuer what of its own request was too wide.
-    pub(crate) fn to_response(&self, request_id: &str) -> Response<Full<Bytes>> {
-        let Row(status, code, _, title) = self.row();
-        let problem = Problem {
-            status: status.as_u16(),
-            code,
-            title,
-            request_id,
-            limit: self.limit().map(Limit::name),
-            errors: match self {
-                Self::TooWide(errors) => Some(errors.as_slice()),
-                Self::Unmintable(error) => Some(std::slice::from_ref(error)),
-                _ => None,
-            },
-        };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = Response::new(Full::new(body.into()));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::UNAUTHORIZED {
-            // RFC 6750, section 3.
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        let retry_after = match self {
-            // Rounded up: a caller that comes back then is served.
-            Self::RateLimited { retry_after } | Self::TenantRateLimited { retry_after } => {
-                Some(retry_after.as_secs() + 1)
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
-            _ => self.limit().map(|_| 1),
-        };
-        if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
-    }
-}
-
-#[derive(Serialize)]
-struct Problem<'a> {
-    status: u16,
-    code: &'a str,
-    title: &'a str,
-    request_id: &'a str,
-    /// The name of the limit that was reached.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'a str>,
-    /// What to mend, each in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<&'a [String]>,
 }

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 
 /// How an address says that it is a path.
 const UNIX: &str = "unix:";
@@ -110,7 +110,7 @@ impl Listener {
         match address.strip_prefix(UNIX) {
             Some(path) => bind_unix(Path::new(path)).await,
             None => {
-                let listener = TcpListener::bind(address).await.map_err(failed)?;
+                let listener = bind_tcp(address).await.map_err(failed)?;
                 Self::tcp(listener).map_err(failed)
             }
         }
@@ -159,6 +159,28 @@ impl Listener {
             }
         }))
     }
+}
+
+/// As `TcpListener::bind` does it, with a longer queue: beyond it a burst of callers waits for seconds.
+async fn bind_tcp(address: &str) -> io::Result<TcpListener> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    for address in tokio::net::lookup_host(address).await? {
+        let bind = || {
+            let socket = match address {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            // What the last process's connections left in TIME_WAIT keeps no new one from starting.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        match bind() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 async fn bind_unix(path: &Path) -> Result<Listener, ListenError> {

@@ -245,9 +245,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_from_its_last_stream_on() {
-        let mut limits = Limits::default();
-        limits.streams = 1;
-        let streams = Streams::new(&limits);
+        let streams = Streams::new(&Limits::default());
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let begun = Instant::now();
         let second = Duration::from_secs(1);

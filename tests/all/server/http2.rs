@@ -236,7 +236,8 @@ async fn trap_22_a_window_that_never_opens_is_given_up() {
         assert_eq!((reset.stream, data), (1, window as usize));
         // The connection still answers, and the run's place is free.
         assert!(peer.send(kind::PING, 0, 0, b"are you?").await);
-        assert_eq!(peer.next_of(kind::PING).await.payload, b"are you?");
+        // Among the host's own.
+        while peer.next_of(kind::PING).await.payload != b"are you?" {}
         let reply = host.get(&host.token(examples::HELLO), "").await;
         assert_eq!(reply.status, 200);
     }
