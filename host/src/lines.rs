@@ -7,12 +7,18 @@
 use std::ops::Range;
 
 use gimli::{
-    AttributeValue, ColumnType, DebugLine, DebugLineOffset, DebugLineStr, EndianSlice,
+    AttributeValue, ColumnType, DebugLine, DebugLineOffset, DebugLineStr, DebugStr, EndianSlice,
     LineProgramHeader, LineRow, LittleEndian,
 };
 use wasmparser::{Parser, Payload};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
+
+/// Where the texts of paths are.
+struct Strings<'a> {
+    line: DebugLineStr<Slice<'a>>,
+    shared: DebugStr<Slice<'a>>,
+}
 
 /// Bytes of a path that are shown: the end of it.
 const PATH: usize = 120;
@@ -29,6 +35,8 @@ struct Module {
     line: Box<[u8]>,
     /// `.debug_line_str`, for paths.
     strings: Box<[u8]>,
+    /// `.debug_str`, where some tools put them.
+    shared: Box<[u8]>,
 }
 
 /// A place in source code: `src/main.rs:12:5`.
@@ -37,10 +45,21 @@ pub(crate) type Place = String;
 impl Lines {
     /// The tables of the component `wasm`; none if they are larger than `most` bytes, or broken.
     pub(crate) fn of(wasm: &[u8], most: u64) -> Self {
-        let modules = modules(wasm).unwrap_or_default();
-        let bytes = |module: &Module| module.line.len().saturating_add(module.strings.len());
-        let bytes = modules.iter().map(bytes).fold(0, usize::saturating_add);
-        match bytes as u64 <= most {
+        let mut modules = modules(wasm).unwrap_or_default();
+        let fits = |modules: &[Module]| {
+            let bytes = modules
+                .iter()
+                .map(Module::bytes)
+                .fold(0, usize::saturating_add);
+            bytes as u64 <= most
+        };
+        if !fits(&modules) {
+            // Of LLVM's tables no path is there, and it may be most of the bytes.
+            for module in &mut modules {
+                module.shared = Box::default();
+            }
+        }
+        match fits(&modules) {
             true => Self(modules),
             false => Self::default(),
         }
@@ -55,7 +74,7 @@ impl Lines {
                 if let Some(offset) = offset.filter(|offset| module.code.contains(offset)) {
                     // Addresses of DWARF are those within the code section.
                     let address = offset.saturating_sub(module.code.start) as u64;
-                    wanted.push((address, place));
+                    wanted.push((address, Some(place)));
                 }
             }
             if !wanted.is_empty() {
@@ -75,6 +94,7 @@ fn modules(wasm: &[u8]) -> Result<Vec<Module>, wasmparser::BinaryReaderError> {
                 code: 0..0,
                 line: Box::default(),
                 strings: Box::default(),
+                shared: Box::default(),
             }),
             Payload::CodeSectionStart { range, .. } => {
                 if let Some(module) = modules.last_mut() {
@@ -86,6 +106,7 @@ fn modules(wasm: &[u8]) -> Result<Vec<Module>, wasmparser::BinaryReaderError> {
                     match section.name() {
                         ".debug_line" => module.line = section.data().into(),
                         ".debug_line_str" => module.strings = section.data().into(),
+                        ".debug_str" => module.shared = section.data().into(),
                         _ => {}
                     }
                 }
@@ -98,10 +119,20 @@ fn modules(wasm: &[u8]) -> Result<Vec<Module>, wasmparser::BinaryReaderError> {
 }
 
 impl Module {
-    /// Fills in the places of addresses, in one pass over the tables.
-    fn find(&self, wanted: &mut [(u64, &mut Option<Place>)]) {
+    fn bytes(&self) -> usize {
+        let sections = [&self.line, &self.strings, &self.shared];
+        let sizes = sections.iter().map(|section| section.len());
+        sizes.fold(0, usize::saturating_add)
+    }
+
+    /// Fills in the places of addresses, in one pass over the tables. Each is looked for once, also where nothing
+    /// can be said of it: a name may be long, and there may be a row for every byte.
+    fn find(&self, wanted: &mut [(u64, Option<&mut Option<Place>>)]) {
         let lines = DebugLine::new(&self.line, LittleEndian);
-        let strings = DebugLineStr::from(EndianSlice::new(&self.strings, LittleEndian));
+        let strings = Strings {
+            line: DebugLineStr::from(EndianSlice::new(&self.strings, LittleEndian)),
+            shared: DebugStr::from(EndianSlice::new(&self.shared, LittleEndian)),
+        };
         let mut at = 0_usize;
         while let Ok(program) = lines.program(DebugLineOffset(at), 4, None, None) {
             // The length does not count itself.
@@ -115,8 +146,8 @@ impl Module {
                 if let Some(before) = before.filter(|before| before.address() != 0) {
                     let covered = before.address()..row.address();
                     for (address, place) in &mut *wanted {
-                        if place.is_none() && covered.contains(address) {
-                            **place = shown(header, &before, &strings);
+                        if let Some(place) = place.take_if(|_| covered.contains(address)) {
+                            *place = shown(header, &before, &strings);
                         }
                     }
                 }
@@ -130,7 +161,7 @@ impl Module {
 fn shown(
     header: &LineProgramHeader<Slice<'_>>,
     row: &LineRow,
-    strings: &DebugLineStr<Slice<'_>>,
+    strings: &Strings<'_>,
 ) -> Option<Place> {
     let file = header.file(row.file_index())?;
     let name = text(file.path_name(), strings)?;
@@ -151,13 +182,11 @@ fn shown(
     Some(place)
 }
 
-fn text<'a>(
-    value: AttributeValue<Slice<'a>>,
-    strings: &DebugLineStr<Slice<'a>>,
-) -> Option<&'a str> {
+fn text<'a>(value: AttributeValue<Slice<'a>>, strings: &Strings<'a>) -> Option<&'a str> {
     let bytes = match value {
         AttributeValue::String(bytes) => bytes,
-        AttributeValue::DebugLineStrRef(offset) => strings.get_str(offset).ok()?,
+        AttributeValue::DebugLineStrRef(offset) => strings.line.get_str(offset).ok()?,
+        AttributeValue::DebugStrRef(offset) => strings.shared.get_str(offset).ok()?,
         _ => return None,
     };
     std::str::from_utf8(bytes.slice()).ok()
@@ -179,6 +208,7 @@ mod tests {
             code: 100..200,
             line: line.into(),
             strings: Box::default(),
+            shared: Box::default(),
         };
         for line in [
             &b""[..],

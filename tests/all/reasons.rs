@@ -34,8 +34,12 @@ impl Told {
     async fn saw(&mut self, reason: &str, reply: Reply) {
         let record = wait_for_line(reply.request_id(), "webtask::access").await;
         let limit = LIMITS.iter().find(|(of, _)| *of == reason);
-        let limits: Vec<_> = limit.iter().map(|(_, limit)| (*limit).to_owned()).collect();
-        assert_eq!(webtask_tests::names(&record), limits, "{reason}: {record}");
+        let names = webtask_tests::names(&record);
+        let told = match limit {
+            Some((_, limit)) => names.iter().any(|name| name == limit),
+            None => names.is_empty(),
+        };
+        assert!(told, "{reason}: {record}");
         wait_for_line(reply.request_id(), &format!("\"reason={reason}; ")).await;
         assert!(self.0.insert(reason.to_owned()));
     }

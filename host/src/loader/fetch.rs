@@ -28,11 +28,6 @@ impl Worker {
         wanted: &Wanted<'_>,
     ) -> Result<Bytes, LoadError> {
         let limit = self.limits.fetch;
-        let slow = || LoadError::Timeout {
-            what: "fetching",
-            url: source.shown(),
-            limit,
-        };
         // Without a place, code that is compiled already still runs.
         let _place = self.place(wanted).await?;
         let work = async {
@@ -43,7 +38,15 @@ impl Worker {
         };
         tokio::time::timeout(limit, work)
             .await
-            .map_err(|_| slow())?
+            .map_err(|_| self.slow(source))?
+    }
+
+    fn slow(&self, source: &Source) -> LoadError {
+        LoadError::Timeout {
+            what: "fetching",
+            url: source.shown(),
+            limit: self.limits.fetch,
+        }
     }
 
     async fn read(&self, source: &Source) -> Result<Bytes, LoadError> {
@@ -121,16 +124,10 @@ impl Worker {
             )
             .body(Empty::<Bytes>::new())
             .map_err(|error| failed(source, error))?;
-        let limit = self.limits.fetch;
-        let answered = self.egress.send(request, ranges, limit).await;
+        let answered = self.egress.send(request, ranges, self.limits.fetch).await;
         answered.map_err(|error| match error {
-            // The time for the whole is as long, and may be noticed later.
             SendError::Timeout { .. } | SendError::Connect(ConnectError::Timeout { .. }) => {
-                LoadError::Timeout {
-                    what: "fetching",
-                    url: source.shown(),
-                    limit,
-                }
+                self.slow(source)
             }
             error => failed(source, chain(&error)),
         })

@@ -22,10 +22,11 @@ async fn wait(n: u64, way: Option<&str>) -> usize {
     if way == Some("timers") {
         let mut kept: Vec<_> = (0..n).map(|_| Box::pin(wait_for(1 << 60))).collect();
         let begin = |cx: &mut std::task::Context<'_>| {
-            let begun = kept
-                .iter_mut()
-                .filter(|timer| timer.as_mut().poll(cx).is_pending());
-            Poll::Ready(begun.count())
+            let mut begun = 0;
+            for timer in &mut kept {
+                begun += usize::from(timer.as_mut().poll(cx).is_pending());
+            }
+            Poll::Ready(begun)
         };
         return poll_fn(begin).await;
     }
