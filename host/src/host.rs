@@ -13,7 +13,10 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, header, uri::Auth
 use http_body::Body as _;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use wasmtime_wasi_http::WasiBody;
 use webtask_token::Keyring;
 

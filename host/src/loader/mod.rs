@@ -122,6 +122,8 @@ impl LoadError {
             Self::Digest { .. } => "digest",
             Self::Fetch { .. } => "fetch",
             Self::Invalid { .. } => "invalid",
+            Self::TenantBusy => "tenant-busy",
+            Self::TenantDenied { .. } => "tenant-denied",
             Self::Timeout { .. } => "timeout",
             Self::TooLarge { .. } => "too-large",
         }

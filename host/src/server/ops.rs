@@ -93,7 +93,7 @@ impl State {
             _ => Err(Error::NotFound),
         };
         match answer {
-            Ok((text, media_type)) => answer(text, media_type),
+            Ok((text, media_type)) => whole(text, media_type),
             // No record has an id of these.
             Err(error) => error.to_response(""),
         }
@@ -108,7 +108,7 @@ impl State {
     }
 }
 
-fn answer(text: String, media_type: &'static str) -> Response<Full<Bytes>> {
+fn whole(text: String, media_type: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(text));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
