@@ -276,6 +276,16 @@ impl Host {
         }
     }
 
+    /// Whose place an invocation is, and how many there are for him.
+    fn asking(&self, rights: &Rights) -> Asking {
+        Asking {
+            tenant: rights.tenant.clone(),
+            tenant_most: rights.ceiling.invocations,
+            root: rights.root(),
+            root_most: self.limits.token_invocations,
+        }
+    }
+
     /// The way of one request: each step is one call into one module, in this order.
     async fn run(
         &self,
@@ -309,13 +319,7 @@ impl Host {
         record.digest = Some(webtask.digest);
         rights.meet(&webtask.needs)?;
         record.spent.phases.begin(Phase::Instantiate);
-        let asking = Asking {
-            tenant: rights.tenant.clone(),
-            tenant_most: rights.ceiling.invocations,
-            root: rights.root(),
-            root_most: self.limits.token_invocations,
-        };
-        let place = self.places.take(&asking).await?;
+        let place = self.places.take(&self.asking(&rights)).await?;
         let reading = self
             .answers
             .clone()
