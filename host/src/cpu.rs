@@ -29,6 +29,11 @@ impl<F> CpuBound<F> {
             spent,
         }
     }
+
+    /// CPU time so far.
+    pub(crate) fn used(&self) -> Duration {
+        self.used
+    }
 }
 
 impl<F: Future> Future for CpuBound<F> {

@@ -15,10 +15,18 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
-use crate::{Limits, audit::Interface, capability, ctx::Ctx, needs};
+use crate::{
+    Limits,
+    audit::{self, Interface},
+    capability,
+    ctx::Ctx,
+    needs,
+    tenant::asked_of_policies,
+};
 
-/// How often a running guest yields, and so the resolution of every deadline.
-const TICK: Duration = Duration::from_millis(10);
+/// How often a running guest yields, and so the resolution of every deadline. It is also how long a request
+/// waits for a worker on which another guest spins, before that one goes to the heavy lane.
+const TICK: Duration = Duration::from_millis(2);
 
 /// Stacks for each invocation of WASI 0.3. Rust's take one.
 const STACKS: u32 = 4;
@@ -50,6 +58,8 @@ pub(crate) struct Webtask {
     pub(crate) digest: [u8; 32],
     /// Names of the secrets that it says it needs.
     pub(crate) needs: BTreeSet<String>,
+    /// Names of its imports that a policy could refuse.
+    pub(crate) imports: Vec<String>,
     /// Bytes of the component, before compilation.
     pub(crate) size: usize,
 }
@@ -105,6 +115,7 @@ impl Runtime {
             },
             digest,
             needs: needs::of(wasm)?,
+            imports: asked_of_policies(audit::imports(wasm)?),
             size: wasm.len(),
         })
     }

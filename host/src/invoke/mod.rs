@@ -13,18 +13,17 @@ use std::{
 };
 
 use http::{Request, Response};
-use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::oneshot, task::JoinHandle};
 use wasmtime::{Store, UpdateDeadline, format_err};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
     Limits,
+    admission::Place,
     body::RequestBody,
     cpu::CpuBound,
     ctx::Ctx,
+    lane::{self, Lane, Weighed},
     runtime::{Pre, Webtask},
 };
 
@@ -74,6 +73,9 @@ pub enum InvokeError {
     Trap(#[source] wasmtime::Error),
 }
 
+/// Ticks of a turn on the heavy lane; elsewhere a run yields at every tick.
+const TURN: u64 = 5;
+
 /// How a run ended.
 pub(crate) type Outcome = Result<(), Arc<InvokeError>>;
 
@@ -121,19 +123,26 @@ impl Webtask {
         ctx: Ctx,
         limits: &Limits,
         request: Request<RequestBody>,
-        place: OwnedSemaphorePermit,
+        place: Place,
+        lane: &Arc<Lane>,
     ) -> Result<(Response<WasiBody>, Run), Arc<InvokeError>> {
         let (send, mut head) = oneshot::channel();
         let log = ctx.log.clone();
-        let mut run = Box::pin(self.run(ctx, limits, request, place, send));
-        let mut ended = None;
+        let mut run = Box::pin(self.run(ctx, limits, request, place, send, lane.clone()));
+        let (mut ended, mut headless) = (None, false);
         let response = std::future::poll_fn(|cx| {
             if ended.is_none()
                 && let Poll::Ready(outcome) = run.as_mut().poll(cx)
             {
                 ended = Some(outcome);
             }
-            match Pin::new(&mut head).poll(cx) {
+            // A run on the heavy lane drops its sender some time before its end is known here.
+            let polled = match headless {
+                true => Poll::Pending,
+                false => Pin::new(&mut head).poll(cx),
+            };
+            headless |= matches!(polled, Poll::Ready(Err(_)));
+            match polled {
                 // A run that failed before anything was sent is better told by an error than by half an
                 // answer.
                 Poll::Ready(Ok(Ok(response))) => Poll::Ready(match &ended {
@@ -171,15 +180,20 @@ impl Webtask {
         ctx: Ctx,
         limits: &Limits,
         request: Request<RequestBody>,
-        place: OwnedSemaphorePermit,
+        place: Place,
         head: Head,
+        lane: Arc<Lane>,
     ) -> impl Future<Output = Outcome> + Send + use<> {
         let pre = self.pre.clone();
         let wall = limits.wall;
         let hostcall = usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX);
         let waitables = limits.resources.saturating_mul(WAITABLES);
         let (log, spent) = (ctx.log.clone(), ctx.spent.clone());
+        let tenant = place.tenant().clone();
         let guest = async move {
+            // The run has the place, and not its response: who reads slowly holds no place. It goes after
+            // the store, so that whoever has it next finds an instance free.
+            let _place = place;
             let mut store = Store::new(pre.engine(), ctx);
             store.limiter(|ctx| &mut ctx.meter);
             store.set_hostcall_fuel(hostcall);
@@ -188,7 +202,7 @@ impl Webtask {
             store.set_epoch_deadline(1);
             store.epoch_deadline_callback(|_| {
                 Ok(UpdateDeadline::YieldCustom(
-                    1,
+                    if lane::here() { TURN } else { 1 },
                     Box::pin(tokio::task::yield_now()),
                 ))
             });
@@ -206,10 +220,9 @@ impl Webtask {
             }
         };
         let bounded = CpuBound::new(guest, limits.cpu, spent);
+        let weighed = Weighed::new(bounded, lane, tenant);
         async move {
-            // The run has the place, and not its response: who reads slowly holds no place.
-            let _place = place;
-            let cut = match tokio::time::timeout(wall, bounded).await {
+            let cut = match tokio::time::timeout(wall, weighed).await {
                 Ok(Ok(ended)) => return ended.map_err(Arc::new),
                 Ok(Err(limit)) => InvokeError::Cpu { limit },
                 Err(_) => InvokeError::Deadline { limit: wall },
