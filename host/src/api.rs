@@ -29,6 +29,8 @@ pub(crate) async fn mint(
     record: &mut Record,
 ) -> Result<Response<Full<Bytes>>, Error> {
     let (issuer, asked): (_, MintRequest) = call(gate, request, record).await?;
+    // What a tenant may run is cut when it runs, by the ceiling of that day; here only whether it is served.
+    gate.ceiling(&issuer)?;
     let minted = issuer.mint(asked, &gate.keyring(), now());
     reply(&minted.map_err(|error| match error {
         MintError::NotIssuer => Error::Denied(error.to_string()),
@@ -129,7 +131,7 @@ async fn call<T: DeserializeOwned + Default>(
     let opened = gate.open(&token)?;
     record.of(&opened);
     gate.unrevoked(&opened)?;
-    gate.count(&opened.rights())?;
+    gate.count_opened(&opened)?;
     let limit = BODY as u64;
     let body = Limited::new(request.into_body(), BODY).collect();
     let body = tokio::time::timeout(BODY_TIME, body).await;

@@ -1,12 +1,14 @@
 //! `Config`: what a host is made of, and the file that an operator writes.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::Deserialize;
 use webtask_token::Keyring;
 
-use crate::{CodePrefix, Limits, Revocations, audit::Policy};
+use crate::{
+    CodePrefix, Limits, Revocations, Tenants, UnknownTenants, audit::Policy, tenant::TenantFile,
+};
 
 /// What a [`Host`](crate::Host) is made of.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Config {
     pub ca: Vec<PathBuf>,
     /// The ceiling for all tokens and components; without one tokens alone say what is allowed.
     pub policy: Option<Policy>,
+    /// What single tenants have at most.
+    pub tenants: Tenants,
 }
 
 /// The operator's file, TOML. Every key is optional; an unknown one is an error.
@@ -39,16 +43,24 @@ pub struct Config {
 /// dns = ["10.0.0.53:53"]
 /// ca = ["internal-ca.pem"]
 /// policy = "platform.wit"
+/// unknown-tenants = "refuse"
 ///
 /// [limits]
 /// wall = "5s"
 /// memory = "32MiB"
+///
+/// [tenants.acme]
+/// invocations = 50
+/// rate = 6000
+/// allow-code = ["https://code.example.com/acme/"]
+/// out = ["GET,POST https://api.acme.example/*"]
+/// limits.memory = "16MiB"
 /// ```
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ConfigFile {
-    /// Where to listen.
+    /// Where to listen; `127.0.0.1:8080` if nothing is said.
     pub listen: Option<String>,
     /// The keyring file.
     pub keys: Option<PathBuf>,
@@ -64,14 +76,81 @@ pub struct ConfigFile {
     pub ca: Vec<PathBuf>,
     /// The file of the policy, WIT.
     pub policy: Option<PathBuf>,
+    /// What becomes of tokens of tenants that have no table: `serve` or `refuse`. Default `serve`.
+    pub unknown_tenants: UnknownTenants,
     /// The numbers in force.
     pub limits: Limits,
+    /// What single tenants have at most, by name.
+    pub tenants: BTreeMap<String, TenantFile>,
+}
+
+/// Why a configuration is not one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The text is not understood.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, with the nearest known key for an unknown one.
+        reason: String,
+    },
+    /// A value that is well-formed and cannot be.
+    #[error("{0}")]
+    Value(String),
 }
 
 impl ConfigFile {
-    /// Parses the text of a file. The error names the line, the key and the keys that are known.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    /// Parses the text of a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Line`] for what is not TOML, an unknown key or a value that is none.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            ConfigError::Line {
+                line: before.unwrap_or_default().matches('\n').count() + 1,
+                reason: suggested(error.message()),
+            }
+        })
+    }
+
+    /// The tenants, and all that their tables name, read and held against the limits of this file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`], with the table and the key.
+    pub fn tenants(&self) -> Result<Tenants, ConfigError> {
+        let read = self.tenants.iter().map(|(name, tenant)| {
+            let read = tenant.read(name, &self.limits)?;
+            Ok((name.clone(), read))
+        });
+        Ok(Tenants {
+            named: read.collect::<Result<_, ConfigError>>()?,
+            unknown: self.unknown_tenants,
+        })
+    }
+}
+
+/// Keys as alike as this (Jaro and Winkler, 0 to 1) are taken for what was meant.
+const ALIKE: f64 = 0.8;
+
+/// What serde says of an unknown key, with the key that was meant instead of all that there are.
+fn suggested(message: &str) -> String {
+    let message = message.replace('\n', " ");
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return message;
+    };
+    // Names stand between backticks: the unknown one, then all that are known.
+    let mut names = rest.split('`').step_by(2);
+    let unknown = names.next().unwrap_or_default();
+    let alike = |known: &str| (strsim::jaro_winkler(unknown, known), known.to_owned());
+    let nearest = names.map(alike).max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, known)) if likeness >= ALIKE => {
+            format!("unknown key {unknown:?}; did you mean {known:?}?")
+        }
+        _ => message.replacen("unknown field", "unknown key", 1),
     }
 }
 
@@ -95,10 +174,76 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_that_names_it() {
-        for text in ["lisen = 'x'", "[limits]\nmemroy = '1MiB'"] {
+    fn an_unknown_key_is_an_error_that_names_the_nearest_one() {
+        for (text, line, nearest) in [
+            ("lisen = 'x'", 1, "listen"),
+            ("\n[limits]\nmemroy = '1MiB'", 3, "memory"),
+            ("[tenants.a]\n\nallow_code = []", 3, "allow-code"),
+            ("[tenants.a.limits]\nmemory-bytes = '1MiB'", 2, "memory"),
+            ("[tenants.a]\nlimits.wal = '1s'", 2, "wall"),
+        ] {
             let error = ConfigFile::parse(text).unwrap_err().to_string();
-            assert!(error.contains("unknown field"), "{error}");
+            assert!(
+                error.starts_with(&format!("line {line}: unknown key")),
+                "{error}"
+            );
+            assert!(
+                error.contains(&format!("did you mean {nearest:?}?")),
+                "{error}"
+            );
+        }
+        // Nothing is near: all that there are.
+        let error = ConfigFile::parse("[tenants.a.limits]\nqqq = 1").unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("`wall`") && !error.contains("invocations"),
+            "{error}"
+        );
+    }
+
+    fn tenants(text: &str) -> Result<Tenants, String> {
+        let file = ConfigFile::parse(text).map_err(|error| error.to_string())?;
+        file.tenants().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_tenant_lowers_and_never_raises() {
+        let text = "[limits]\nmemory = '32MiB'\n[tenants.a]\nrate = 5\n[tenants.a.limits]\nmemory = '1MiB'\ncalls = 3\n";
+        let read = tenants(text).unwrap();
+        let tenant = read.named.get("a").unwrap();
+        assert_eq!((tenant.limits.memory, tenant.limits.calls), (1 << 20, 3));
+        assert_eq!(tenant.limits.wall, Limits::default().wall);
+        assert_eq!(tenant.invocations, Limits::default().tenant_invocations);
+
+        for (text, parts) in [
+            (
+                "[limits]\nmemory = '32MiB'\n[tenants.a.limits]\nmemory = '64MiB'",
+                ["memory = 67108864", "33554432"],
+            ),
+            ("[tenants.a.limits]\nwall = '1h'", ["wall = 3600s", "10s"]),
+            (
+                "[tenants.a.limits]\ncalls = 'x'",
+                ["tenants.a", "invalid type"],
+            ),
+            ("[tenants.a]\ninvocations = 501", ["501", "500"]),
+            (
+                "[tenants.a]\nout = ['get https://h/']",
+                ["[tenants.a], out", "get https://h/"],
+            ),
+            (
+                "[tenants.a]\nallow-code = ['ftp://h/']",
+                ["[tenants.a], allow-code", "ftp://h/"],
+            ),
+            (
+                "[tenants.a]\npolicy = 'no-such-file.wit'",
+                ["[tenants.a], policy", "no-such-file.wit"],
+            ),
+            ("[tenants.'a b']", ["[tenants.a b]", "1 to 64"]),
+        ] {
+            let error = tenants(text).unwrap_err();
+            for part in parts {
+                assert!(error.contains(part), "{text}: {error}");
+            }
         }
     }
 }

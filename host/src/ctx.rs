@@ -43,7 +43,7 @@ impl Ctx {
     ) -> Self {
         let limits = &rights.limits;
         let log = GuestLog::new(invocation.clone(), rights.clone());
-        for name in &rights.withheld {
+        for name in rights.withheld.keys() {
             log.denied(&format!("secret {name}: {}", rights.mend_secret(name)));
         }
         let mut http = WasiHttpCtx::new();

@@ -7,7 +7,9 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use crate::{invoke::InvokeError, loader::LoadError, revocations::RevocationError, text};
+use crate::{
+    admission::Refused, invoke::InvokeError, loader::LoadError, revocations::RevocationError, text,
+};
 
 /// Why a request was not answered by a guest.
 ///
@@ -69,9 +71,25 @@ pub enum Error {
         "the component needs secrets that the token does not hold: {}; mint a token with them, by --secret-file, --secret-env or --secret NAME=VALUE", .0.join(", ")
     )]
     SecretMissing(Vec<String>),
+    /// The tenant has all of its places for invocations.
+    #[error(
+        "the tenant runs as many invocations as it may, the limit tenant-invocations, or invocations of its table"
+    )]
+    TenantBusy,
+    /// The tenant's tokens were called too often.
+    #[error("the rate of the tenant is used up for {retry_after:?}")]
+    TenantRateLimited {
+        /// When the next call fits.
+        retry_after: Duration,
+    },
     /// The token is not valid.
     #[error("the token was refused")]
     Token(#[from] webtask_token::Error),
+    /// The token, and those of the same root, have all of their places for invocations.
+    #[error(
+        "the token, with all that is made from the same root, runs as many invocations as it may, the limit token-invocations"
+    )]
+    TokenBusy,
     /// The request carries no token.
     #[error("the request carries no token")]
     TokenMissing,
@@ -99,6 +117,16 @@ pub enum Blame {
 
 /// One row of the table that README.md shows.
 struct Row(StatusCode, &'static str, Blame, &'static str);
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Overloaded => Self::Overloaded,
+            Refused::Tenant => Self::TenantBusy,
+            Refused::Token => Self::TokenBusy,
+        }
+    }
+}
 
 impl Error {
     fn row(&self) -> Row {
@@ -147,7 +175,7 @@ impl Error {
                 Caller,
                 "The token is not for this path",
             ),
-            Self::RateLimited { .. } => Row(
+            Self::RateLimited { .. } | Self::TenantRateLimited { .. } => Row(
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate-limited",
                 Caller,
@@ -189,6 +217,18 @@ impl Error {
                 Host,
                 "The host is at capacity",
             ),
+            Self::TenantBusy => Row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "tenant-busy",
+                Caller,
+                "The tenant has too much under way at the same time",
+            ),
+            Self::TokenBusy => Row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "token-busy",
+                Caller,
+                "The token has too much under way at the same time",
+            ),
             Self::TokenMissing => Row(
                 StatusCode::UNAUTHORIZED,
                 "token-missing",
@@ -227,7 +267,13 @@ impl Error {
                     Host,
                     "The host is at capacity",
                 ),
-                Load::Denied { .. } => Row(
+                Load::TenantBusy => Row(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "tenant-busy",
+                    Caller,
+                    "The tenant has too much under way at the same time",
+                ),
+                Load::Denied { .. } | Load::TenantDenied { .. } => Row(
                     StatusCode::FORBIDDEN,
                     "denied",
                     Caller,
@@ -341,6 +387,18 @@ impl Error {
         text::chain(self)
     }
 
+    /// The key of the limit that a caller has to wait for.
+    fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::RateLimited { .. } => Some("rate"),
+            Self::TenantBusy => Some("tenant-invocations"),
+            Self::TenantRateLimited { .. } => Some("tenant-rate"),
+            Self::TokenBusy => Some("token-invocations"),
+            Self::Load(error) if matches!(**error, LoadError::TenantBusy) => Some("tenant-fetches"),
+            _ => None,
+        }
+    }
+
     /// The answer: `application/problem+json` (RFC 9457) made of constants, the request's id, and for
     /// an issuer what of its own request was too wide.
     pub(crate) fn to_response(&self, request_id: &str) -> Response<Full<Bytes>> {
@@ -350,7 +408,7 @@ impl Error {
             code,
             title,
             request_id,
-            limit: matches!(self, Self::RateLimited { .. }).then_some("rate"),
+            limit: self.limit(),
             errors: match self {
                 Self::TooWide(errors) => Some(errors.as_slice()),
                 Self::Unmintable(error) => Some(std::slice::from_ref(error)),
@@ -372,8 +430,11 @@ impl Error {
         }
         let retry_after = match self {
             // Rounded up: a caller that comes back then is served.
-            Self::RateLimited { retry_after } => Some(retry_after.as_secs() + 1),
-            _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+            Self::RateLimited { retry_after } | Self::TenantRateLimited { retry_after } => {
+                Some(retry_after.as_secs() + 1)
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
+            _ => self.limit().map(|_| 1),
         };
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());

@@ -17,20 +17,23 @@ use crate::{
     rate::Rates,
     revocations::{Revocation, RevocationError},
     rights::Rights,
+    tenant::{Ceiling, Ceilings},
 };
 
-/// Keys, revocations and rates.
+/// Keys, revocations, tenants and rates.
 pub(crate) struct Gate {
     keyring: RwLock<Arc<Keyring>>,
     revocations: Arc<Revocations>,
+    tenants: Ceilings,
     rates: Rates,
 }
 
 impl Gate {
-    pub(crate) fn new(keyring: Keyring, revocations: Revocations) -> Self {
+    pub(crate) fn new(keyring: Keyring, revocations: Revocations, tenants: Ceilings) -> Self {
         Self {
             keyring: RwLock::new(Arc::new(keyring)),
             revocations: Arc::new(revocations),
+            tenants,
             rates: Rates::new(),
         }
     }
@@ -64,6 +67,16 @@ impl Gate {
         Ok(())
     }
 
+    /// The name and the ceiling of the token's tenant, if it is one that is served.
+    pub(crate) fn ceiling(&self, opened: &Opened) -> Result<(Arc<str>, Arc<Ceiling>), Error> {
+        let tenant = &opened.claims.tenant;
+        self.tenants.of(tenant).ok_or_else(|| {
+            Error::Denied(format!(
+                "the tenant {tenant} is not in the configuration, which refuses unknown tenants; its operator would add [tenants.{tenant}]"
+            ))
+        })
+    }
+
     /// Whether `rights` are good for this request: where the token stood, from where, what, how often.
     pub(crate) fn admit<B>(
         &self,
@@ -90,17 +103,37 @@ impl Gate {
         if !rights.token.allows_origin(origin) {
             return Err(Error::OriginDenied);
         }
-        self.count(&rights.token)
+        self.count(&rights.ceiling, &rights.token)
     }
 
-    /// Counts a call against the rates of the token and of those that it comes from.
-    pub(crate) fn count(&self, rights: &webtask_token::Rights) -> Result<(), Error> {
+    /// Counts a call against the rates of the token, of those that it comes from, and then of its tenant: what
+    /// a token has no call for takes none from others.
+    pub(crate) fn count(
+        &self,
+        ceiling: &Ceiling,
+        rights: &webtask_token::Rights,
+    ) -> Result<(), Error> {
+        self.count_token(rights)?;
+        let taken = ceiling.count(Instant::now());
+        taken.map_err(|retry_after| Error::TenantRateLimited { retry_after })
+    }
+
+    fn count_token(&self, rights: &webtask_token::Rights) -> Result<(), Error> {
         let now = Instant::now();
         for (link, per_minute) in &rights.rates {
             let taken = self.rates.take(*link, *per_minute, now);
             taken.map_err(|retry_after| Error::RateLimited { retry_after })?;
         }
         Ok(())
+    }
+
+    /// The same for a call of the host's own interface, which refused tenants may make to end their tokens.
+    pub(crate) fn count_opened(&self, opened: &Opened) -> Result<(), Error> {
+        let rights = opened.rights();
+        match self.ceiling(opened) {
+            Ok((_, ceiling)) => self.count(&ceiling, &rights),
+            Err(_) => self.count_token(&rights),
+        }
     }
 
     /// Revokes a link for good; it is in force when this returns.

@@ -10,13 +10,14 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, header, uri::Auth
 use http_body::Body as _;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 use wasmtime_wasi_http::WasiBody;
 use webtask_token::Keyring;
 
 use crate::{
-    Config, Error, Limits, api,
-    audit::Policy,
+    Config, Error, Limits,
+    admission::{Asking, AtBound, Places},
+    api,
     body::{HostBody, RequestBody, ResponseBody},
     capability::invocation::Invocation,
     carrier, cors,
@@ -24,10 +25,12 @@ use crate::{
     egress::{Egress, EgressError},
     gate::Gate,
     invoke::Run,
-    loader::Loader,
+    lane::Lane,
+    loader::{Loader, Wanted},
     record::Record,
     rights::Rights,
     runtime::Runtime,
+    tenant::Ceilings,
     text::hex,
 };
 
@@ -41,10 +44,10 @@ pub struct Host {
     gate: Gate,
     /// The platform's own, lowered by its policy.
     limits: Limits,
-    policy: Option<Arc<Policy>>,
     egress: Arc<Egress>,
     loader: Loader,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
+    lane: Arc<Lane>,
     ids: Ids,
 }
 
@@ -96,27 +99,28 @@ impl Host {
             dns,
             ca,
             policy,
+            tenants,
         } = config;
         let policy = policy.map(Arc::new);
         let limits = match &policy {
             Some(policy) => limits.lowered(policy.limits()),
             None => limits,
         };
+        let tenants = Ceilings::new(tenants, &limits, policy.as_ref());
         let runtime = Runtime::new(&limits).map_err(StartError::Engine)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
-            loader: Loader::new(
-                runtime,
-                egress.clone(),
-                code,
-                limits.clone(),
-                policy.clone(),
+            loader: Loader::new(runtime, egress.clone(), code, limits.clone(), policy),
+            places: Places::new(
+                limits.invocations,
+                limits.queue,
+                limits.queue_time,
+                AtBound::Refuse,
             ),
-            places: Arc::new(Semaphore::new(limits.invocations as usize)),
+            lane: Arc::new(Lane::new()),
             ids: Ids::new()?,
-            gate: Gate::new(keyring, revocations),
+            gate: Gate::new(keyring, revocations, tenants),
             limits,
-            policy,
             egress,
         })
     }
@@ -134,8 +138,7 @@ impl Host {
 
     /// Ready once no invocation runs, also of those whose response is out.
     pub(crate) async fn idle(&self) {
-        // Never closed, so this is an error for nobody.
-        let _ = self.places.acquire_many(self.limits.invocations).await;
+        self.places.idle().await;
     }
 
     /// Answers `request`. Never fails: whatever goes wrong becomes an answer and a record.
@@ -196,6 +199,16 @@ impl Host {
         }
     }
 
+    /// Whose place an invocation is, and how many there are for him.
+    fn asking(&self, rights: &Rights) -> Asking {
+        Asking {
+            tenant: rights.tenant.clone(),
+            tenant_most: rights.ceiling.invocations,
+            root: rights.root(),
+            root_most: self.limits.token_invocations,
+        }
+    }
+
     /// The way of one request: each step is one call into one module, in this order.
     async fn run(
         &self,
@@ -206,7 +219,8 @@ impl Host {
         let opened = self.gate.open(&token)?;
         record.of(&opened);
         self.gate.unrevoked(&opened)?;
-        let rights = Arc::new(Rights::of(opened, &self.limits, self.policy.as_ref())?);
+        let (tenant, ceiling) = self.gate.ceiling(&opened)?;
+        let rights = Arc::new(Rights::of(opened, tenant, ceiling)?);
         record.rights = Some(rights.clone());
         self.gate.admit(&rights, carrier, &request)?;
         let limit = rights.limits.request_bytes;
@@ -215,14 +229,17 @@ impl Host {
         }
 
         // Loading has places of its own: slow origins keep no invocation from running.
-        let webtask = self.loader.load(&rights.url, rights.sha256).await?;
+        let wanted = Wanted {
+            url: &rights.url,
+            sha256: rights.sha256,
+            tenant: &rights.tenant,
+            root: rights.root(),
+            ceiling: &rights.ceiling,
+        };
+        let webtask = self.loader.load(&wanted).await?;
         record.digest = Some(webtask.digest);
         rights.meet(&webtask.needs)?;
-        let place = self
-            .places
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Error::Overloaded)?;
+        let place = self.places.take(&self.asking(&rights)).await?;
 
         let invocation = Invocation {
             tenant: record.tenant.clone(),
@@ -236,7 +253,9 @@ impl Host {
         let ctx = Ctx::new(rights.clone(), Arc::new(invocation), egress, spent);
         let received = record.received.clone();
         let request = request.map(|body| RequestBody::new(body, limit, received));
-        let invoked = webtask.invoke(ctx, &rights.limits, request, place).await;
+        let invoked = webtask
+            .invoke(ctx, &rights.limits, request, place, &self.lane)
+            .await;
         // Also where the guest took the cut body for a whole one: its answer is to another request.
         if record.received.too_large.load(Ordering::Relaxed) {
             return Err(Error::BodyTooLarge { limit });

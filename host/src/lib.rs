@@ -9,14 +9,17 @@
 //!    refused, and so is a request that a caveat rules out or that comes too often.
 //! 5. The loader finds the compiled component, or fetches, checks the digest and compiles.
 //! 6. A secret that the code says it needs and the token does not hold ends the request here.
-//! 7. A place among the invocations is taken; without one the answer is 503 at once.
-//! 8. The rights, claims less caveats, move into the context of one store: nothing else is in reach of the guest.
-//! 9. A fresh instance runs under limits of memory, CPU time and wall-clock time.
+//! 7. A place among the invocations is taken. A tenant or token that has all of its own is told 429; when all
+//!    are taken, requests wait for a moment, by tenant, and without one the answer is 503.
+//! 8. The rights, claims less caveats within what tenant and platform allow, move into the context of one store: nothing else is in reach of the guest.
+//! 9. A fresh instance runs under limits of memory, CPU time and wall-clock time; one that needs CPU time goes
+//!    on in the heavy lane, behind all that is light.
 //! 10. Its response goes out as it is made, and ends only as well as the run did.
 //! 11. One access record is written, whatever happened.
 //!
 //! The command `webtask` is a thin shell round this library.
 
+mod admission;
 mod api;
 pub mod audit;
 mod body;
@@ -29,8 +32,10 @@ mod ctx;
 mod egress;
 mod error;
 mod gate;
+mod hangup;
 mod host;
 mod invoke;
+mod lane;
 mod limits;
 mod loader;
 mod mask;
@@ -44,10 +49,11 @@ mod runtime;
 pub mod scan;
 mod server;
 mod stall;
+mod tenant;
 mod text;
 
 pub use body::{HostBody, ResponseBody};
-pub use config::{Config, ConfigFile};
+pub use config::{Config, ConfigError, ConfigFile};
 pub use egress::{
     Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, send,
 };
@@ -58,4 +64,5 @@ pub use limits::Limits;
 pub use loader::{CodePrefix, CodePrefixError, LoadError, not_a_component};
 pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::serve;
+pub use tenant::{Tenant, TenantFile, TenantLimits, Tenants, UnknownTenants};
 pub use text::{chain, utc};

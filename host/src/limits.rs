@@ -84,11 +84,23 @@ pub struct Limits {
     pub fetch: Duration,
     /// Components that are fetched at the same time. Default 64.
     pub fetches: usize,
+    /// Of those, for one tenant: a slow origin of code keeps no other tenant waiting. Default 32.
+    pub tenant_fetches: usize,
     /// Time to compile a component. Default 30 s.
     #[serde(deserialize_with = "duration")]
     pub compile: Duration,
     /// Invocations at the same time in this process. Default 500.
     pub invocations: u32,
+    /// Of those, of one tenant: half, so that what is left for all others is as much as any one can take.
+    /// Default 250.
+    pub tenant_invocations: u32,
+    /// Of those, of one token and all that is made from it: half of a tenant's. Default 125.
+    pub token_invocations: u32,
+    /// Requests of one tenant that wait when all places for invocations are taken. Default 64.
+    pub queue: usize,
+    /// Time that such a request waits for a place. Default 1 s.
+    #[serde(deserialize_with = "duration")]
+    pub queue_time: Duration,
     /// Connections at the same time in this process. Default 4,096.
     pub connections: usize,
     /// Bytes of components, before compilation, whose compiled code is kept in memory. Default 256 MiB.
@@ -144,8 +156,13 @@ impl Default for Limits {
             component_bytes: 16 << 20,
             fetch: Duration::from_secs(10),
             fetches: 64,
+            tenant_fetches: 32,
             compile: Duration::from_secs(30),
             invocations: 500,
+            tenant_invocations: 250,
+            token_invocations: 125,
+            queue: 64,
+            queue_time: Duration::from_secs(1),
             connections: 4_096,
             cache_bytes: 256 << 20,
         }

@@ -134,7 +134,7 @@ impl Reading {
 mod tests {
     use webtask_token::{Claims, Keyring, Secret, SecretClaim};
 
-    use crate::{Limits, rights::Rights};
+    use crate::{Limits, Tenants, rights::Rights, tenant::Ceilings};
 
     fn rights(secrets: &[(&str, &str)]) -> Rights {
         let mut claims = Claims::new("https://h/a.wasm", 1_000);
@@ -148,7 +148,9 @@ mod tests {
         let keyring = Keyring::generate(None);
         let token = keyring.seal(&claims).unwrap();
         let opened = keyring.open(&token, 1_000).unwrap();
-        Rights::of(opened, &Limits::default(), None).unwrap()
+        let ceilings = Ceilings::new(Tenants::default(), &Limits::default(), None);
+        let (tenant, ceiling) = ceilings.of("default").unwrap();
+        Rights::of(opened, tenant, ceiling).unwrap()
     }
 
     fn masked(secrets: &[(&str, &str)], text: &str) -> String {

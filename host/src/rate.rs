@@ -16,8 +16,11 @@ const BUCKETS: u64 = 1_000_000;
 
 /// The buckets of all links that have a limit.
 pub(crate) struct Rates {
-    buckets: Cache<LinkId, Arc<Mutex<Instant>>>,
+    buckets: Cache<LinkId, Arc<Bucket>>,
 }
+
+/// The instant at which a bucket will be full: a call moves it on by its share.
+pub(crate) struct Bucket(Mutex<Instant>);
 
 impl Rates {
     pub(crate) fn new() -> Self {
@@ -32,6 +35,18 @@ impl Rates {
 
     /// Takes one call of `per_minute` from the bucket of `link`, or says when there will be one.
     pub(crate) fn take(&self, link: LinkId, per_minute: u64, now: Instant) -> Result<(), Duration> {
+        let bucket = self.buckets.get_with(link, || Arc::new(Bucket::full(now)));
+        bucket.take(per_minute, now)
+    }
+}
+
+impl Bucket {
+    pub(crate) fn full(now: Instant) -> Self {
+        Self(Mutex::new(now))
+    }
+
+    /// Takes one call of `per_minute`, or says when there will be one.
+    pub(crate) fn take(&self, per_minute: u64, now: Instant) -> Result<(), Duration> {
         let Some(each) = u32::try_from(per_minute)
             .ok()
             .filter(|n| *n > 0)
@@ -40,9 +55,7 @@ impl Rates {
             // None at all; or more than four billion, which is no limit.
             return if per_minute == 0 { Err(MINUTE) } else { Ok(()) };
         };
-        // The bucket is the instant at which it will be full: a call moves it on by its share.
-        let bucket = self.buckets.get_with(link, || Arc::new(Mutex::new(now)));
-        let mut full_at = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut full_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let next = (*full_at).max(now) + each;
         match (next - now).checked_sub(MINUTE) {
             Some(wait) if !wait.is_zero() => Err(wait),

@@ -73,6 +73,9 @@ async fn what_is_not_granted(told: &mut Told) {
     let ruled = TestHost::builder().policy(&closed).start().await;
     let reply = said_by(&ruled, guests::CALLS, "n=1", &url).await;
     told.saw("policy", reply).await;
+    let silent = TestHost::builder().tenants("[tenants.default]\nout = []\n");
+    let reply = said_by(&silent.start().await, guests::CALLS, "n=1", &url).await;
+    told.saw("tenant", reply).await;
     let token = host.token_with_grants(guests::OUTBOUND, &[&format!("* {url}")]);
     let user = format!("http://user@{}/", plain.address);
     let reply = host.get(&token, &format!("/?method=GET&url={user}")).await;

@@ -13,7 +13,7 @@ use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Config, Host, Limits, Revocations,
+    CodePrefix, Config, ConfigFile, Host, Limits, Revocations, Tenants,
     audit::{Interface, Policy, Standing},
     serve,
 };
@@ -39,6 +39,7 @@ pub struct Builder {
     dns: Vec<SocketAddr>,
     ca: Vec<PathBuf>,
     policy: Option<Policy>,
+    tenants: String,
 }
 
 impl Builder {
@@ -91,6 +92,19 @@ impl Builder {
         self
     }
 
+    /// Adds tables of tenants, as in a configuration file, and what stands before them.
+    #[must_use]
+    pub fn tenants(mut self, toml: &str) -> Self {
+        self.tenants.push_str(toml);
+        self
+    }
+
+    fn read_tenants(&self) -> Tenants {
+        let mut file = ConfigFile::parse(&self.tenants).expect("a configuration");
+        file.limits = self.limits.clone();
+        file.tenants().expect("valid tenants")
+    }
+
     /// Starts the host.
     pub async fn start(self) -> TestHost {
         crate::logs::capture();
@@ -104,6 +118,7 @@ impl Builder {
         let config = Config {
             keyring: again,
             revocations: Revocations::in_memory(),
+            tenants: self.read_tenants(),
             limits: self.limits,
             code: self.code,
             private,
@@ -145,6 +160,7 @@ impl TestHost {
             dns: Vec::new(),
             ca: Vec::new(),
             policy: None,
+            tenants: String::new(),
         }
     }
 

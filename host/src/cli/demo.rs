@@ -9,7 +9,7 @@ use clap::Args;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use webtask_host::{Config, Limits, Revocations};
+use webtask_host::{Config, Limits, Revocations, Tenants};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
 use super::{Failure, payments, print, run, token::hex};
@@ -111,6 +111,7 @@ impl DemoCommand {
                 dns: Vec::new(),
                 ca: Vec::new(),
                 policy: None,
+                tenants: Tenants::default(),
             };
             run::run(listener, config, None, |_| print(text)).await
         })

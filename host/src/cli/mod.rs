@@ -1,12 +1,14 @@
 //! The command line: one file a command. Data goes to stdout, everything else to stderr.
 
 pub(crate) mod audit;
-pub(crate) mod demo;
+pub(crate) mod config;
+mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
 mod payments;
 mod run;
 pub(crate) mod serve;
+mod settings;
 pub(crate) mod token;
 
 use std::io::Write as _;
@@ -100,6 +102,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Audit(audit::AuditCommand),
+    Config(config::ConfigCommand),
     Demo(demo::DemoCommand),
     Invoke(invoke::InvokeCommand),
     Keys(keys::KeysCommand),
@@ -112,6 +115,7 @@ impl Cli {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Audit(command) => command.run(),
+            Command::Config(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Invoke(command) => command.run(),
             Command::Keys(command) => command.run(),

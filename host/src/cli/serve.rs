@@ -1,18 +1,16 @@
 //! `webtask serve`: the runtime, until a signal ends it.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, audit::Policy, chain};
+use webtask_host::{Config, ConfigFile, Revocations, chain};
 
 use super::{
     Failure, block_on,
     keys::read_keyring,
     print,
     run::{bind, run},
+    settings::{Settings, read_config},
 };
 
 /// Serve webtask requests
@@ -63,56 +61,53 @@ pub(crate) struct ServeCommand {
 
 impl ServeCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let file = match &self.config {
+        let settings = Settings::of(self.over(match &self.config {
             Some(path) => read_config(path)?,
             None => ConfigFile::default(),
-        };
-        let keys = self.keys.or(file.keys).ok_or_else(|| {
+        }))?;
+        let keys = settings.keys.ok_or_else(|| {
             Failure::usage("no keyring").hint(
                 "make one with: webtask keys generate --keys keys.toml; then pass --keys keys.toml",
             )
         })?;
-        let listen = self
-            .listen
-            .or(file.listen)
-            .unwrap_or_else(|| "127.0.0.1:8080".into());
+        let revocations = settings.revocations.unwrap_or_else(|| beside(&keys));
         let config = Config {
             keyring: read_keyring(&keys)?,
-            revocations: open_revocations(
-                self.revocations
-                    .or(file.revocations)
-                    .unwrap_or_else(|| beside(&keys)),
-            )?,
-            limits: file.limits,
-            code: code_prefixes(if self.allow_code.is_empty() {
-                file.allow_code
-            } else {
-                self.allow_code
-            })?,
-            private: private_ranges(if self.allow_private.is_empty() {
-                file.allow_private
-            } else {
-                self.allow_private
-            })?,
-            dns: name_servers(if self.dns.is_empty() {
-                file.dns
-            } else {
-                self.dns
-            })?,
-            ca: if self.ca.is_empty() { file.ca } else { self.ca },
-            policy: self
-                .policy
-                .or(file.policy)
-                .map(|path| read_policy(&path))
-                .transpose()?,
+            revocations: open_revocations(revocations)?,
+            limits: settings.limits,
+            code: settings.code,
+            private: settings.private,
+            dns: settings.dns,
+            ca: settings.ca,
+            policy: settings.policy,
+            tenants: settings.tenants,
         };
         block_on(async {
-            let listener = bind(&listen).await?;
+            let listener = bind(&settings.listen).await?;
             run(listener, config, Some(&keys), |address| {
                 print(format!("listening on http://{address}\n"))
             })
             .await
         })
+    }
+
+    /// The file with what the flags say in its place.
+    fn over(&self, mut file: ConfigFile) -> ConfigFile {
+        let all = |flag: &Vec<String>, of_file: Vec<String>| match flag.is_empty() {
+            true => of_file,
+            false => flag.clone(),
+        };
+        file.listen = self.listen.clone().or(file.listen);
+        file.keys = self.keys.clone().or(file.keys);
+        file.revocations = self.revocations.clone().or(file.revocations);
+        file.policy = self.policy.clone().or(file.policy);
+        file.allow_code = all(&self.allow_code, file.allow_code);
+        file.allow_private = all(&self.allow_private, file.allow_private);
+        file.dns = all(&self.dns, file.dns);
+        if !self.ca.is_empty() {
+            file.ca.clone_from(&self.ca);
+        }
+        file
     }
 }
 
@@ -128,70 +123,4 @@ fn open_revocations(path: PathBuf) -> Result<Revocations, Failure> {
         Failure::usage(format!("revocations {}: {}", path.display(), chain(&error)))
             .hint("one runtime has the file at a time, in a directory that it may write to; name another with --revocations")
     })
-}
-
-fn read_config(path: &Path) -> Result<ConfigFile, Failure> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
-    ConfigFile::parse(&text).map_err(|error| {
-        let line = error.span().map_or(0, |span| {
-            text.get(..span.start)
-                .unwrap_or_default()
-                .matches('\n')
-                .count()
-                + 1
-        });
-        Failure::refused(format!(
-            "{shown}, line {line}: {}",
-            error.message().replace('\n', " ")
-        ))
-    })
-}
-
-/// A policy that is not understood is no policy: nothing is served without it.
-pub(super) fn read_policy(path: &Path) -> Result<Policy, Failure> {
-    let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("cannot read the policy {shown}: {error}")))?;
-    Policy::parse(&shown, &text).map_err(|error| Failure::refused(error.to_string()))
-}
-
-fn code_prefixes(given: Vec<String>) -> Result<Vec<CodePrefix>, Failure> {
-    if given.is_empty() {
-        return Ok(vec![CodePrefix::any_https()]);
-    }
-    let parse = |text: &String| {
-        text.parse()
-            .map_err(|error: webtask_host::CodePrefixError| {
-                Failure::usage(format!("--allow-code: {error}")).hint("name a directory that exists, or a URL prefix such as https://code.example.com/")
-            })
-    };
-    given.iter().map(parse).collect()
-}
-
-fn private_ranges(given: Vec<String>) -> Result<Vec<ipnet::IpNet>, Failure> {
-    let parse = |text: &String| {
-        let address = || text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
-        text.parse::<ipnet::IpNet>()
-            .or_else(|_| address())
-            .map_err(|_| {
-                Failure::usage(format!("--allow-private: {text:?} is no address or range"))
-                    .hint("write 10.1.2.3, 10.0.0.0/8 or fd00::/8")
-            })
-    };
-    given.iter().map(parse).collect()
-}
-
-fn name_servers(given: Vec<String>) -> Result<Vec<SocketAddr>, Failure> {
-    let parse = |text: &String| {
-        let address = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
-        text.parse::<SocketAddr>()
-            .or_else(|_| address())
-            .map_err(|_| {
-                Failure::usage(format!("--dns: {text:?} is no address"))
-                    .hint("write 10.0.0.53, 127.0.0.1:5353 or [fd00::53]:53")
-            })
-    };
-    given.iter().map(parse).collect()
 }

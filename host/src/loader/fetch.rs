@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
-    LoadError, Worker,
+    LoadError, Wanted, Worker,
     source::{From, Source},
 };
 use crate::{egress::Ranges, text::chain};
@@ -19,7 +19,11 @@ const REDIRECTS: usize = 3;
 
 impl Worker {
     /// The bytes at `source`, within the limits of size and time.
-    pub(super) async fn fetch(&self, source: &Source) -> Result<Bytes, LoadError> {
+    pub(super) async fn fetch(
+        &self,
+        source: &Source,
+        wanted: &Wanted<'_>,
+    ) -> Result<Bytes, LoadError> {
         let limit = self.limits.fetch;
         let slow = || LoadError::Timeout {
             what: "fetching",
@@ -27,11 +31,11 @@ impl Worker {
             limit,
         };
         // Without a place, code that is compiled already still runs.
-        let _place = self.fetching.try_acquire().map_err(|_| LoadError::Busy)?;
+        let _place = self.place(wanted).await?;
         let work = async {
             match &source.from {
                 From::File { .. } => self.read(source).await,
-                From::Http(ranges) => self.get(source, *ranges).await,
+                From::Http(ranges) => self.get(source, *ranges, wanted).await,
             }
         };
         tokio::time::timeout(limit, work)
@@ -69,7 +73,12 @@ impl Worker {
         Ok(bytes.into())
     }
 
-    async fn get(&self, source: &Source, mut ranges: Ranges) -> Result<Bytes, LoadError> {
+    async fn get(
+        &self,
+        source: &Source,
+        mut ranges: Ranges,
+        wanted: &Wanted<'_>,
+    ) -> Result<Bytes, LoadError> {
         let mut url = source.url.clone();
         for _ in 0..=REDIRECTS {
             let response = self.request(source, &url, ranges).await?;
@@ -85,7 +94,7 @@ impl Worker {
                 next.ok_or_else(|| failed(source, "a redirect without a usable location"))?;
             // A redirect leads only where the platform allows code anyway.
             let permitted = self
-                .permit(next.as_str())
+                .permit(next.as_str(), wanted)
                 .map_err(|error| failed(source, format!("a redirect: {error}")))?;
             let From::Http(next_ranges) = permitted.from else {
                 return Err(failed(source, "a redirect to a file"));

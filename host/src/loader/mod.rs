@@ -10,13 +10,16 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
+use webtask_token::LinkId;
 
 use crate::{
     Limits,
+    admission::{Asking, AtBound, Place, Places, Refused},
     audit::{self, Policy},
     egress::Egress,
     runtime::{Runtime, Webtask},
+    tenant::Ceiling,
     text::hex,
 };
 use source::Source;
@@ -26,7 +29,10 @@ pub use source::{CodePrefix, CodePrefixError, not_a_component};
 const UNPINNED_FRESH: Duration = Duration::from_secs(2);
 
 /// Compilations at the same time: each uses several threads of its own.
-const COMPILERS: usize = 2;
+const COMPILERS: u32 = 2;
+
+/// Of those, for one tenant: another one's code never waits for both.
+const COMPILERS_OF_TENANT: u32 = 1;
 
 /// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +77,21 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Too many components of this tenant are being fetched.
+    #[error(
+        "too many components of this tenant are being fetched at the same time, the limit tenant-fetches"
+    )]
+    TenantBusy,
+    /// The tenant's own prefixes do not have it.
+    #[error(
+        "code from {url} is not allowed for the tenant {tenant}; its operator would add a prefix to allow-code of [tenants.{tenant}]"
+    )]
+    TenantDenied {
+        /// The code's URL, without query.
+        url: String,
+        /// The tenant.
+        tenant: String,
+    },
     /// Fetching or compiling took too long.
     #[error("{what} {url} took longer than {limit:?}")]
     Timeout {
@@ -96,9 +117,24 @@ pub(crate) struct Loader {
     worker: Arc<Worker>,
     /// By SHA-256 of the component.
     compiled: Cache<[u8; 32], Arc<Webtask>>,
-    /// By URL and the token's digest: one flight each, so that whoever names another's digest with an URL
-    /// of his own fails alone. Kept for a moment, for tokens without a digest.
-    fetched: Cache<(String, Option<[u8; 32]>), Arc<Webtask>>,
+    /// By tenant, URL and the token's digest: one flight each, so that whoever names another's digest with an
+    /// URL of his own fails alone, and no tenant waits for the place of another. Kept for a moment, for tokens
+    /// without a digest.
+    fetched: Cache<Flight, Arc<Webtask>>,
+}
+
+/// Tenant, URL and the token's digest.
+type Flight = (Arc<str>, String, Option<[u8; 32]>);
+
+/// Code that somebody wants.
+pub(crate) struct Wanted<'a> {
+    pub(crate) url: &'a str,
+    /// That code and no other.
+    pub(crate) sha256: Option<[u8; 32]>,
+    pub(crate) tenant: &'a Arc<str>,
+    /// The first link of the token.
+    pub(crate) root: LinkId,
+    pub(crate) ceiling: &'a Ceiling,
 }
 
 impl Loader {
@@ -117,15 +153,22 @@ impl Loader {
             .max_capacity(10_000)
             .time_to_live(UNPINNED_FRESH)
             .build();
-        let fetches = limits.fetches;
+        let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
         let worker = Worker {
             runtime,
             egress,
             allowed,
-            limits,
             policy,
-            compiling: Arc::new(Semaphore::new(COMPILERS)),
-            fetching: Semaphore::new(fetches),
+            // Whoever waits here was fetched, which bounds their number; the limit compile bounds the time.
+            compiling: Places::new(COMPILERS, usize::MAX, limits.compile, AtBound::Wait),
+            fetching: Places::new(
+                count(limits.fetches),
+                limits.queue,
+                limits.queue_time,
+                AtBound::Refuse,
+            ),
+            tenant_fetches: count(limits.tenant_fetches),
+            limits,
         };
         Self {
             worker: Arc::new(worker),
@@ -134,21 +177,34 @@ impl Loader {
         }
     }
 
-    /// The webtask at `url`; with `sha256`, that code and no other.
-    pub(crate) async fn load(
+    /// The webtask that is wanted, if platform and tenant allow it.
+    pub(crate) async fn load(&self, wanted: &Wanted<'_>) -> Result<Arc<Webtask>, Arc<LoadError>> {
+        // Asked of every request: what is allowed does not depend on what is cached.
+        let source = self.worker.permit(wanted.url, wanted)?;
+        let webtask = self.webtask(wanted, &source).await?;
+        // The same for imports: tenants share what is compiled, and not their policies.
+        match wanted.ceiling.refuses(&webtask.imports) {
+            None => Ok(webtask),
+            Some(reason) => Err(Arc::new(LoadError::Invalid {
+                url: source.shown(),
+                reason: format!("for the tenant {}: {reason}", wanted.tenant),
+            })),
+        }
+    }
+
+    async fn webtask(
         &self,
-        url: &str,
-        sha256: Option<[u8; 32]>,
+        wanted: &Wanted<'_>,
+        source: &Source,
     ) -> Result<Arc<Webtask>, Arc<LoadError>> {
-        // Asked of every request: what the platform allows does not depend on what is cached.
-        let source = self.worker.permit(url)?;
+        let sha256 = wanted.sha256;
         if let Some(digest) = sha256
             && let Some(webtask) = self.compiled.get(&digest).await
         {
             return Ok(webtask);
         }
         let flight = async {
-            let (bytes, found) = digest_of(self.worker.fetch(&source).await?).await;
+            let (bytes, found) = digest_of(self.worker.fetch(source, wanted).await?).await;
             if let Some(expected) = sha256.filter(|expected| *expected != found) {
                 let (url, expected, found) = (source.shown(), hex(&expected), hex(&found));
                 return Err(LoadError::Digest {
@@ -158,13 +214,25 @@ impl Loader {
                 });
             }
             // Verified: from here on all who want this digest share one flight.
-            let compile = self.worker.clone().compile(&source, bytes, found);
+            let asking = wanted.asking(COMPILERS_OF_TENANT);
+            let compile = self.worker.clone().compile(source, bytes, found, asking);
             let compiled = self.compiled.try_get_with(found, compile).await;
             compiled.map_err(|error| error.of(source.shown()))
         };
-        self.fetched
-            .try_get_with((url.to_owned(), sha256), flight)
-            .await
+        let key = (wanted.tenant.clone(), wanted.url.to_owned(), sha256);
+        self.fetched.try_get_with(key, flight).await
+    }
+}
+
+impl Wanted<'_> {
+    /// Asks for a place of which the tenant, and each token of it, may have `most`.
+    fn asking(&self, most: u32) -> Asking {
+        Asking {
+            tenant: self.tenant.clone(),
+            tenant_most: most,
+            root: self.root,
+            root_most: most,
+        }
     }
 }
 
@@ -197,16 +265,30 @@ struct Worker {
     allowed: Vec<CodePrefix>,
     limits: Limits,
     policy: Option<Arc<Policy>>,
-    compiling: Arc<Semaphore>,
-    fetching: Semaphore,
+    compiling: Arc<Places>,
+    fetching: Arc<Places>,
+    tenant_fetches: u32,
 }
 
 impl Worker {
+    /// A place to fetch.
+    async fn place(&self, wanted: &Wanted<'_>) -> Result<Place, LoadError> {
+        let taken = self
+            .fetching
+            .take(&wanted.asking(self.tenant_fetches))
+            .await;
+        taken.map_err(|refused| match refused {
+            Refused::Overloaded => LoadError::Busy,
+            Refused::Tenant | Refused::Token => LoadError::TenantBusy,
+        })
+    }
+
     async fn compile(
         self: Arc<Self>,
         source: &Source,
         bytes: Bytes,
         digest: [u8; 32],
+        asking: Asking,
     ) -> Result<Arc<Webtask>, LoadError> {
         let limit = self.limits.compile;
         let invalid = |reason| LoadError::Invalid {
@@ -219,7 +301,7 @@ impl Worker {
         let started = Instant::now();
         let size = bytes.len();
         let compiled = tokio::time::timeout(limit, async {
-            let place = self.compiling.clone().acquire_owned().await;
+            let place = self.compiling.take(&asking).await;
             let (runtime, policy) = (self.runtime.clone(), self.policy.clone());
             let work = move || {
                 // The thread holds the place: a compilation that nobody awaits any more still counts.

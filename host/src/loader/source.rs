@@ -9,7 +9,7 @@ use std::{
 use cap_std::{ambient_authority, fs::Dir};
 use url::Url;
 
-use super::{LoadError, Worker};
+use super::{LoadError, Wanted, Worker};
 use crate::egress::Ranges;
 
 /// A prefix under which code may be fetched: a directory, or the beginning of a URL.
@@ -121,8 +121,8 @@ fn shown(url: &Url) -> String {
 }
 
 impl Worker {
-    /// The source that `url` names, if the platform allows it.
-    pub(super) fn permit(&self, url: &str) -> Result<Source, LoadError> {
+    /// The source that `url` names, if the platform allows it, and the tenant's own prefixes too.
+    pub(super) fn permit(&self, url: &str, wanted: &Wanted<'_>) -> Result<Source, LoadError> {
         let url = Url::parse(url).map_err(|error| LoadError::Fetch {
             url: "the token's URL".into(),
             reason: error.to_string(),
@@ -135,6 +135,12 @@ impl Worker {
         let first = permitted.next();
         let named = |from: &From| matches!(from, From::Http(Ranges::Opened));
         match permitted.find(named).or(first) {
+            Some(_) if !within(wanted.ceiling.code.as_deref(), &url) => {
+                Err(LoadError::TenantDenied {
+                    url: shown(&url),
+                    tenant: wanted.tenant.to_string(),
+                })
+            }
             Some(from) => Ok(Source { url, from }),
             None => {
                 let hint = match url.scheme() {
@@ -151,6 +157,15 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether `url` lies below one of these, if there are any.
+fn within(prefixes: Option<&[CodePrefix]>, url: &Url) -> bool {
+    prefixes.is_none_or(|prefixes| {
+        prefixes
+            .iter()
+            .any(|prefix| prefix.0.permits(url).is_some())
+    })
 }
 
 impl Prefix {

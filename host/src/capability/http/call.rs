@@ -69,6 +69,13 @@ impl Call {
                     policy.name()
                 ),
             ),
+            Outside::Tenant(tenant) => (
+                Reason::Tenant,
+                format!(
+                    "outside of what the operator allows the tenant {tenant}; he would add {:?} to `out` of [tenants.{tenant}]",
+                    format!("{method} {url}")
+                ),
+            ),
         };
         Err(self.refuse(reason, &format!("outbound call refused: {mend}")))
     }
@@ -117,9 +124,8 @@ impl Call {
 
     /// Whose connections the call may use: those of the token's root, to this very target.
     fn key(&self, target: &Target) -> Key {
-        let rights = &self.rights.token;
         Key {
-            owner: rights.links.first().copied().unwrap_or(rights.id),
+            owner: self.rights.root(),
             target: target.clone(),
             // A grant of an address is its name: only a literal reaches an opened range.
             ranges: Ranges::Opened,

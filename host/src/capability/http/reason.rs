@@ -31,6 +31,7 @@ pub(super) enum Reason {
     SignedTooLarge,
     SignedTrailers,
     SlotHeader,
+    Tenant,
     Tls,
     TooManyCalls,
     Unsearchable,
@@ -62,6 +63,7 @@ impl Reason {
             Self::SignedTooLarge => "signed-too-large",
             Self::SignedTrailers => "signed-trailers",
             Self::SlotHeader => "slot-header",
+            Self::Tenant => "tenant",
             Self::Tls => "tls",
             Self::TooManyCalls => "too-many-calls",
             Self::Unsearchable => "unsearchable",
@@ -83,7 +85,8 @@ impl Reason {
             | Self::NoGrant
             | Self::Policy
             | Self::SignedTrailers
-            | Self::SlotHeader => Error::HttpRequestDenied,
+            | Self::SlotHeader
+            | Self::Tenant => Error::HttpRequestDenied,
             Self::NameTimeout => Error::DnsTimeout,
             Self::NameUnknown => Error::DnsError {
                 rcode: None,
