@@ -12,7 +12,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::{Host, stall::Stalling};
+use crate::{Host, hangup::HangUp, stall::Stalling};
 
 /// Time for the head of a request, and for a kept connection to send another one.
 const HEAD: Duration = Duration::from_secs(15);
@@ -79,7 +79,7 @@ fn connection(
     stream: TcpStream,
     host: Arc<Host>,
 ) -> http1::Connection<
-    TokioIo<Stalling<TcpStream>>,
+    TokioIo<Stalling<HangUp>>,
     impl hyper::service::HttpService<
         hyper::body::Incoming,
         ResBody = crate::HostBody,
@@ -99,7 +99,7 @@ fn connection(
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(
-            TokioIo::new(Stalling::new(stream, STALL)),
+            TokioIo::new(Stalling::new(HangUp::new(stream), STALL)),
             service_fn(move |request| {
                 let host = host.clone();
                 async move { Ok(host.handle(request).await) }

@@ -20,6 +20,8 @@ mod exchange;
 mod guests;
 #[path = "http2.rs"]
 mod http2;
+#[path = "leaving.rs"]
+mod leaving;
 #[path = "limits.rs"]
 mod limits;
 #[path = "logging.rs"]

@@ -192,3 +192,84 @@ async fn an_upload_that_its_caller_breaks_off_does_not_pass_for_a_whole_one() {
     host.stop().await;
     assert_eq!(lines_of("upload whole 4321"), Vec::<String>::new());
 }
+
+/// Reads from `stream` until what came ends with `end`.
+async fn until(stream: &mut tokio::net::TcpStream, end: &str) -> String {
+    let mut came = String::new();
+    while !came.ends_with(end) {
+        let byte = stream.read_u8().await.expect("more is to come");
+        came.push(char::from(byte));
+    }
+    came
+}
+
+async fn post(host: &TestHost, token: &str, fields: &str) -> tokio::net::TcpStream {
+    let mut stream = tokio::net::TcpStream::connect(host.address)
+        .await
+        .expect("the host listens");
+    let head =
+        format!("POST /run HTTP/1.1\r\nhost: x\r\nwebtask-token: {token}\r\n{fields}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    stream
+}
+
+/// Each event is on its way before the next one is made: held back, this would wait for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_sent_events_arrive_one_by_one() {
+    let host = TestHost::start().await;
+    let fields = "content-type: text/event-stream\r\ntransfer-encoding: chunked";
+    let mut stream = post(&host, &host.token(guests::ECHO), fields).await;
+    for n in 0..20 {
+        let event = format!("data: {n}\n\n");
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        stream.write_all(chunk.as_bytes()).await.expect("sent");
+        let came = until(&mut stream, &format!("{event}\r\n")).await;
+        assert_eq!(n == 0, came.contains("content-type: text/event-stream"));
+    }
+    stream.write_all(b"0\r\n\r\n").await.expect("sent");
+    until(&mut stream, "0\r\n\r\n").await;
+}
+
+/// The beginning of the answer is out before a byte of the request's body is sent, or read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_begins_while_nothing_of_the_request_has_come() {
+    let host = TestHost::start().await;
+    let mut stream = post(&host, &host.token(guests::EARLY), "content-length: 5").await;
+    until(&mut stream, "early \r\n").await;
+    stream.write_all(b"12345").await.expect("sent");
+    until(&mut stream, "5\r\n0\r\n\r\n").await;
+}
+
+/// What a guest does not read stays with its caller, but for what sockets hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_the_guest_does_not_read_stops() {
+    const HELD: usize = 32 << 20;
+    let host = TestHost::builder()
+        .limits(|limits| {
+            limits.request_bytes = 1 << 30;
+            limits.wall = Duration::from_secs(2);
+        })
+        .start()
+        .await;
+    let fields = format!("content-length: {}", 1 << 30);
+    let stream = post(&host, &host.token(guests::PARK), &fields).await;
+    let (mut answer, mut upload) = stream.into_split();
+    let piece = vec![b'x'; 64 << 10];
+    let mut sent = 0;
+    let uploading = async {
+        loop {
+            match upload.write(&piece).await {
+                Ok(bytes) => sent += bytes,
+                // The host has answered and goes.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    };
+    let mut head = [0; 12];
+    tokio::select! {
+        read = answer.read_exact(&mut head) => drop(read.expect("an answer")),
+        () = uploading => {}
+    }
+    assert_eq!(&head, b"HTTP/1.1 504");
+    assert!(sent < HELD, "{sent} bytes were taken");
+}

@@ -6,4 +6,6 @@ mod command;
 mod common;
 mod outbound;
 mod serve;
+mod settings;
+mod streaming;
 mod token;
