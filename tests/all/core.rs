@@ -176,7 +176,8 @@ async fn a_trap_is_logged_with_the_places_in_the_source() {
     assert!(line.contains("webtask::guest"), "{line}");
     let places = [
         "innermost (",
-        "src/task.wat:5:",
+        // Where exactly a trap in the middle of arithmetic was, the compiler does not keep.
+        "src/task.wat:",
         " < in_the_middle (",
         "src/task.wat:8:",
         " < handle (",
