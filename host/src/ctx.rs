@@ -12,6 +12,7 @@ use crate::{
         http::Outbound,
         invocation::Invocation,
         log::{GuestLog, LineStream},
+        random::Random,
     },
     egress::Egress,
     meter::{Meter, Spent},
@@ -31,7 +32,6 @@ pub(crate) struct Ctx {
     http: WasiHttpCtx,
     outbound: Outbound,
     table: ResourceTable,
-    random_bytes: u64,
 }
 
 impl Ctx {
@@ -42,7 +42,7 @@ impl Ctx {
         spent: Arc<Spent>,
     ) -> Self {
         let limits = &rights.limits;
-        let log = GuestLog::new(invocation.clone(), rights.clone());
+        let log = GuestLog::new(invocation.clone(), rights.clone(), spent.clone());
         for name in &rights.withheld {
             log.denied(&format!("secret {name}: {}", rights.mend_secret(name)));
         }
@@ -64,7 +64,6 @@ impl Ctx {
             config: None,
             http,
             table,
-            random_bytes: limits.random_bytes,
             rights,
             invocation,
             log,
@@ -78,6 +77,17 @@ impl Ctx {
             .get_or_insert_with(|| params.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
         WasiConfig::from(&*config)
     }
+
+    pub(crate) fn random(&mut self) -> Random<'_> {
+        let limits = &self.rights.limits;
+        let (at_once, total) = (limits.random_bytes, limits.random_total);
+        Random {
+            spent: self.spent.clone(),
+            at_once,
+            total,
+            from: self.ctx().ctx.random(),
+        }
+    }
 }
 
 impl WasiView for Ctx {
@@ -86,7 +96,7 @@ impl WasiView for Ctx {
             let mut wasi = WasiCtx::builder();
             wasi.stdout(LineStream::stdout(&self.log))
                 .stderr(LineStream::stderr(&self.log))
-                .max_random_size(self.random_bytes)
+                .max_random_size(self.rights.limits.random_bytes)
                 .allow_tcp(false)
                 .allow_udp(false);
             for (name, value) in &self.rights.token.params {

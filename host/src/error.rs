@@ -1,5 +1,7 @@
 //! Why a request failed, and the one place where that becomes a status, a code and a body.
 
+mod guest;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use crate::{invoke::InvokeError, loader::LoadError, revocations::RevocationError, text};
+use crate::{Limit, invoke::InvokeError, loader::LoadError, revocations::RevocationError, text};
 
 /// Why a request was not answered by a guest.
 ///
@@ -103,7 +105,7 @@ struct Row(StatusCode, &'static str, Blame, &'static str);
 impl Error {
     fn row(&self) -> Row {
         use webtask_token::Error as Token;
-        use {Blame::*, InvokeError as Invoke, LoadError as Load};
+        use {Blame::*, LoadError as Load};
         match self {
             Self::BadRequest(_) | Self::Unmintable(_) => Row(
                 StatusCode::BAD_REQUEST,
@@ -264,56 +266,7 @@ impl Error {
                     "The code is too large",
                 ),
             },
-            Self::Invoke(error) => match &**error {
-                Invoke::Cpu { .. } => Row(
-                    StatusCode::GATEWAY_TIMEOUT,
-                    "guest-cpu",
-                    Guest,
-                    "The webtask used up its CPU time",
-                ),
-                Invoke::Deadline { .. } => Row(
-                    StatusCode::GATEWAY_TIMEOUT,
-                    "guest-deadline",
-                    Guest,
-                    "The webtask ran past its deadline",
-                ),
-                Invoke::Guest(_) => Row(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "guest-error",
-                    Guest,
-                    "The webtask answered with an error",
-                ),
-                Invoke::Memory(_) => Row(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "guest-memory",
-                    Guest,
-                    "The webtask used up its memory",
-                ),
-                Invoke::NoResponse => Row(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "guest-no-response",
-                    Guest,
-                    "The webtask ended without a response",
-                ),
-                Invoke::Overloaded(_) => Row(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "overloaded",
-                    Host,
-                    "The host is at capacity",
-                ),
-                Invoke::ResponseTooLarge { .. } => Row(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "guest-response-too-large",
-                    Guest,
-                    "The webtask's response is too large",
-                ),
-                Invoke::Trap(_) => Row(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "guest-trap",
-                    Guest,
-                    "The webtask failed",
-                ),
-            },
+            Self::Invoke(error) => guest::row(error),
         }
     }
 
@@ -335,6 +288,26 @@ impl Error {
         self.row().2
     }
 
+    /// The limit that was reached, if it was one.
+    #[must_use]
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::BodyTooLarge { .. } => Some(Limit::RequestBytes),
+            Self::Invoke(error) => error.limit(),
+            Self::Load(error) => match &**error {
+                LoadError::Busy => Some(Limit::Fetches),
+                LoadError::Invalid { reason, .. } => Limit::of_refused_component(reason),
+                LoadError::Timeout { what, .. } if *what == "fetching" => Some(Limit::Fetch),
+                LoadError::Timeout { .. } => Some(Limit::Compile),
+                LoadError::TooLarge { .. } => Some(Limit::ComponentBytes),
+                _ => None,
+            },
+            Self::Overloaded => Some(Limit::Invocations),
+            Self::RateLimited { .. } => Some(Limit::Rate),
+            _ => None,
+        }
+    }
+
     /// The whole chain of causes in one line, for a log.
     #[must_use]
     pub fn chain(&self) -> String {
@@ -350,7 +323,7 @@ impl Error {
             code,
             title,
             request_id,
-            limit: matches!(self, Self::RateLimited { .. }).then_some("rate"),
+            limit: self.limit().map(Limit::name),
             errors: match self {
                 Self::TooWide(errors) => Some(errors.as_slice()),
                 Self::Unmintable(error) => Some(std::slice::from_ref(error)),
@@ -388,7 +361,7 @@ struct Problem<'a> {
     code: &'a str,
     title: &'a str,
     request_id: &'a str,
-    /// The name of the limit that was reached, where the code alone does not say.
+    /// The name of the limit that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'a str>,
     /// What to mend, each in words.

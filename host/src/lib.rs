@@ -31,7 +31,9 @@ mod error;
 mod gate;
 mod host;
 mod invoke;
+mod limit;
 mod limits;
+mod lines;
 mod loader;
 mod mask;
 mod meter;
@@ -54,6 +56,7 @@ pub use egress::{
 pub use error::{Blame, Error};
 pub use host::{Host, StartError};
 pub use invoke::InvokeError;
+pub use limit::Limit;
 pub use limits::Limits;
 pub use loader::{CodePrefix, CodePrefixError, LoadError, not_a_component};
 pub use revocations::{Revocation, RevocationError, Revocations};

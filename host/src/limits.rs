@@ -1,9 +1,9 @@
 //! `Limits`: every number a run may use. Owns the production defaults and the rule that a token
 //! lowers a limit and never raises it; must not know who enforces which.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest time that a limit may be.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -12,18 +12,18 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 ///
 /// The defaults are meant for production. In a configuration file the table `[limits]` sets any of
 /// them; durations are texts such as `"10s"`, sizes are texts such as `"64MiB"` or bytes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Limits {
     /// Wall-clock time of one invocation, from instantiation to the last byte. Default 10 s.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub wall: Duration,
     /// CPU time of one invocation, measured on the thread's CPU clock. Default 2 s.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub cpu: Duration,
     /// Linear memory of one invocation, all memories together, in bytes. Default 64 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub memory: u64,
     /// Elements of one table. Default 20,000.
     pub table_elements: usize,
@@ -34,65 +34,80 @@ pub struct Limits {
     pub memories: u32,
     /// Tables in one invocation. Default 8.
     pub tables: u32,
+    /// Bytes of the stack that the guest's functions share, in this process: of each invocation. Default 512 KiB.
+    #[serde(with = "size")]
+    pub stack: u64,
     /// Bytes that the guest may hand to the host in one call. Default 8 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub hostcall_bytes: u64,
-    /// Live host resources (streams, bodies, requests …) of one invocation. With `header-bytes` it bounds
-    /// the host's own memory for one invocation. Default 512.
+    /// Live host resources (streams, bodies, requests, timers …) of one invocation, and four times as many
+    /// handles, and tasks, streams and futures of WASI 0.3. With `header-bytes` it bounds the host's own memory
+    /// for one invocation. Default 512.
     pub resources: usize,
-    /// Bytes of one set of headers, in memory. Default 32 KiB.
-    #[serde(deserialize_with = "size")]
+    /// Bytes of one set of headers, in memory, where a field counts 72 bytes more than its name and value; and
+    /// of a method, and of an authority. Default 32 KiB.
+    #[serde(with = "size")]
     pub header_bytes: u64,
     /// Random bytes in one call. Default 64 KiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub random_bytes: u64,
+    /// Random bytes of one invocation, in all calls together. Default 16 MiB.
+    #[serde(with = "size")]
+    pub random_total: u64,
     /// Bytes of the request's body. Default 16 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub request_bytes: u64,
     /// Bytes of the response's body. Default 64 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub response_bytes: u64,
     /// Outbound calls of one invocation. Default 50.
     pub calls: u64,
     /// Outbound calls of one invocation at the same time. Default 8.
     pub concurrent_calls: usize,
     /// Bytes of one outbound response's body. Default 64 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub outbound_bytes: u64,
     /// Bytes of the bodies of all outbound requests and responses of one invocation. Default 256 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub outbound_total: u64,
     /// Outbound connections kept open for later calls, in this process. Default 512.
     pub pool: usize,
     /// Bytes of an outbound request's body that is signed with a bound secret, and kept in memory for it.
     /// Default 1 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub signed_bytes: u64,
     /// Time to resolve, connect and shake hands with an outbound origin. Default 5 s.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub connect: Duration,
     /// Log lines of one invocation. Default 1,000.
     pub log_lines: u64,
     /// Log bytes of one invocation. Default 64 KiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub log_bytes: u64,
+    /// Bytes of one log line; a longer one becomes several, or is cut. Default 8 KiB.
+    #[serde(with = "size")]
+    pub log_line: u64,
     /// Bytes of a component. Default 16 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub component_bytes: u64,
+    /// Bytes of debug information of a component, by which the log names source lines; what has more is run
+    /// without. Default 1 MiB.
+    #[serde(with = "size")]
+    pub debug_bytes: u64,
     /// Time to fetch a component. Default 10 s.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub fetch: Duration,
     /// Components that are fetched at the same time. Default 64.
     pub fetches: usize,
     /// Time to compile a component. Default 30 s.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub compile: Duration,
     /// Invocations at the same time in this process. Default 500.
     pub invocations: u32,
     /// Connections at the same time in this process. Default 4,096.
     pub connections: usize,
     /// Bytes of components, before compilation, whose compiled code is kept in memory. Default 256 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(with = "size")]
     pub cache_bytes: u64,
 }
 
@@ -126,10 +141,12 @@ impl Default for Limits {
             instances: 32,
             memories: 2,
             tables: 8,
+            stack: 512 << 10,
             hostcall_bytes: 8 << 20,
             resources: 512,
             header_bytes: 32 << 10,
             random_bytes: 64 << 10,
+            random_total: 16 << 20,
             request_bytes: 16 << 20,
             response_bytes: 64 << 20,
             calls: 50,
@@ -141,7 +158,9 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             log_lines: 1_000,
             log_bytes: 64 << 10,
+            log_line: 8 << 10,
             component_bytes: 16 << 20,
+            debug_bytes: 1 << 20,
             fetch: Duration::from_secs(10),
             fetches: 64,
             compile: Duration::from_secs(30),
@@ -152,34 +171,99 @@ impl Default for Limits {
     }
 }
 
-fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    let time = webtask_token::units::parse_duration(&text).map_err(serde::de::Error::custom)?;
-    if time > LONGEST {
-        let text = format!("{text} is longer than a day");
-        return Err(serde::de::Error::custom(text));
+/// Texts such as `"10s"`, read and written.
+mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(from)?;
+        let time = webtask_token::units::parse_duration(&text).map_err(D::Error::custom)?;
+        if time > super::LONGEST {
+            return Err(D::Error::custom(format!("{text} is longer than a day")));
+        }
+        Ok(time)
     }
-    Ok(time)
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let units = [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1_000, "s"),
+        ];
+        to.collect_str(&super::Scaled(millis, &units, "ms"))
+    }
 }
 
-fn size<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Size {
-        Bytes(u64),
-        Text(String),
+/// Texts such as `"64MiB"`, read and written; numbers of bytes are read, too.
+mod size {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Size {
+            Bytes(u64),
+            Text(String),
+        }
+        match Size::deserialize(from)? {
+            Size::Bytes(bytes) => Ok(bytes),
+            Size::Text(text) => webtask_token::units::parse_bytes(&text).map_err(D::Error::custom),
+        }
     }
-    match Size::deserialize(from)? {
-        Size::Bytes(bytes) => Ok(bytes),
-        Size::Text(text) => {
-            webtask_token::units::parse_bytes(&text).map_err(serde::de::Error::custom)
+
+    pub(super) fn serialize<S: Serializer>(bytes: &u64, to: S) -> Result<S::Ok, S::Error> {
+        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        to.collect_str(&super::Scaled(*bytes, &units, "B"))
+    }
+}
+
+/// A number in the largest unit that takes it without a rest: what is read back is the same.
+struct Scaled<'a>(u64, &'a [(u64, &'a str)], &'a str);
+
+impl fmt::Display for Scaled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, units, least) = self;
+        let fits = |(unit, _): &&(u64, &str)| *number > 0 && number.is_multiple_of(*unit);
+        match units.iter().find(fits) {
+            Some((unit, name)) => write!(f, "{}{name}", number / unit),
+            None => write!(f, "{number}{least}"),
         }
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "constants of the test")]
 mod tests {
     use super::*;
+
+    /// Whoever prints the numbers in force can read them again.
+    #[test]
+    fn what_is_printed_is_read_back() {
+        let printed = toml::to_string(&Limits::default()).unwrap();
+        let read: Limits = toml::from_str(&printed).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{:?}", Limits::default()));
+        for line in [
+            "wall = \"10s\"",
+            "memory = \"64MiB\"",
+            "log-line = \"8KiB\"",
+            "calls = 50",
+        ] {
+            assert!(printed.contains(line), "{line} in {printed}");
+        }
+        let odd = Limits {
+            wall: Duration::from_millis(90_001),
+            cpu: Duration::ZERO,
+            memory: (1 << 20) + 1,
+            request_bytes: 0,
+            ..Limits::default()
+        };
+        let read: Limits = toml::from_str(&toml::to_string(&odd).unwrap()).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{odd:?}"));
+    }
 
     #[test]
     fn a_token_lowers_and_never_raises() {

@@ -8,7 +8,7 @@ use std::{borrow::Cow, ops::Range};
 
 use memchr::memmem;
 
-use crate::rights::Rights;
+use crate::{rights::Rights, text::printable};
 
 /// Shorter values are no secrets, and masking them would make every line unreadable.
 const SHORTEST: usize = 4;
@@ -31,6 +31,29 @@ impl Rights {
         }
         masked.extend_from_slice(text.get(done..).unwrap_or_default());
         Cow::Owned(masked)
+    }
+
+    /// `text` for a log: in one line, at most `max` bytes. Masked first: what is escaped or cut is not found.
+    pub(crate) fn shown(&self, text: &[u8], max: usize) -> String {
+        let beginning = self.beginning(text, max);
+        let mut shown = printable(&String::from_utf8_lossy(&self.mask(beginning)), max);
+        if beginning.len() < text.len() && !shown.ends_with('…') {
+            shown.push('…');
+        }
+        shown
+    }
+
+    /// What of a text can be shown: `max` bytes, and the rest of a secret that goes on there. To search for
+    /// secrets takes nine times the memory of what is searched, and a guest's text may have megabytes.
+    fn beginning<'a>(&self, text: &'a [u8], max: usize) -> &'a [u8] {
+        let reach = text.get(..max.saturating_add(self.longest_secret()));
+        let Some(reach) = reach.filter(|reach| reach.len() < text.len()) else {
+            return text;
+        };
+        let spans = self.secret_spans(reach);
+        let across = spans.iter().find(|(span, _)| span.contains(&max));
+        let end = across.map_or(max, |(span, _)| span.end);
+        text.get(..end).unwrap_or(reach)
     }
 
     /// Where values of secrets stand in `text`, in order and without overlaps.
@@ -195,6 +218,24 @@ mod tests {
                 masked(&secrets, text).replace("[secret host][secret host]", "[secret host]");
             assert_eq!(masked, expected);
         }
+    }
+
+    /// Whatever its length, a text is searched as far as it is shown, and a secret at the cut is found whole.
+    #[test]
+    fn what_is_shown_of_a_text_is_masked_up_to_the_cut() {
+        let rights = rights(&[("key", "sk_live_1")]);
+        let text = format!("{}sk_live_1{}", "~".repeat(95), "~".repeat(1 << 20));
+        for most in [90, 94, 95, 96, 99, 104, 105, 110] {
+            let shown = rights.shown(text.as_bytes(), most);
+            let left = shown.replace("[secret key]", "");
+            assert!(!left.contains("sk"), "{most}: {shown}");
+            assert!(
+                shown.ends_with('…') && shown.len() < most + 4,
+                "{most}: {shown}"
+            );
+            assert!(rights.beginning(text.as_bytes(), most).len() <= most + 9);
+        }
+        assert_eq!(rights.shown(b"sk_live_1", 100), "[secret key]");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use wasmtime::ResourceLimiter;
 
-use crate::Limits;
+use crate::{Limit, Limits};
 
 /// What an invocation has used so far, for its record: also of one that fails or is cut off.
 #[derive(Debug, Default)]
@@ -20,6 +20,9 @@ pub(crate) struct Spent {
     calls: AtomicU64,
     out_sent: AtomicU64,
     out_received: AtomicU64,
+    random: AtomicU64,
+    /// The limits that refused something, a bit for each.
+    hit: AtomicU64,
 }
 
 impl Spent {
@@ -41,6 +44,28 @@ impl Spent {
     /// Counts bytes of an outbound response's body.
     pub(crate) fn count_out_received(&self, bytes: u64) {
         self.out_received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts random bytes; all of them so far.
+    pub(crate) fn count_random(&self, bytes: u64) -> u64 {
+        let before = self.random.fetch_add(bytes, Ordering::Relaxed);
+        before.saturating_add(bytes)
+    }
+
+    /// Remembers that `limit` refused something, or ended the run.
+    pub(crate) fn hit(&self, limit: Limit) {
+        self.hit.fetch_or(1 << limit as u32, Ordering::Relaxed);
+    }
+
+    /// The names of the limits that refused something; none if there are none.
+    pub(crate) fn limits(&self) -> Option<String> {
+        let hit = self.hit.load(Ordering::Relaxed);
+        let names = Limit::ALL
+            .iter()
+            .filter(|limit| hit & (1 << **limit as u32) != 0)
+            .map(|limit| limit.name());
+        let names: Vec<_> = names.collect();
+        (!names.is_empty()).then(|| names.join(","))
     }
 
     /// Outbound calls that were tried.
@@ -77,7 +102,7 @@ pub(crate) struct Meter {
     instances: usize,
     memories: usize,
     tables: usize,
-    refused: bool,
+    refused: Option<Limit>,
     spent: Arc<Spent>,
 }
 
@@ -90,14 +115,19 @@ impl Meter {
             instances: limits.instances as usize,
             memories: limits.memories as usize,
             tables: limits.tables as usize,
-            refused: false,
+            refused: None,
             spent,
         }
     }
 
-    /// Whether growth of a memory or table was refused; a trap after that is the limit's doing.
-    pub(crate) fn refused(&self) -> bool {
+    /// The limit that refused growth of a memory or table last; a trap after that is its doing.
+    pub(crate) fn refused(&self) -> Option<Limit> {
         self.refused
+    }
+
+    fn refuse(&mut self, limit: Limit) {
+        self.refused = Some(limit);
+        self.spent.hit(limit);
     }
 }
 
@@ -113,8 +143,9 @@ impl ResourceLimiter for Meter {
         if fits {
             self.memory = total;
             self.spent.memory.store(total as u64, Ordering::Relaxed);
+        } else {
+            self.refuse(Limit::Memory);
         }
-        self.refused |= !fits;
         Ok(fits)
     }
 
@@ -125,7 +156,9 @@ impl ResourceLimiter for Meter {
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let fits = desired <= self.table_limit;
-        self.refused |= !fits;
+        if !fits {
+            self.refuse(Limit::TableElements);
+        }
         Ok(fits)
     }
 

@@ -5,10 +5,13 @@ use std::sync::{Arc, atomic::Ordering};
 use tokio::time::Instant;
 use webtask_token::Opened;
 
-use crate::{Error, body::Received, error::Blame, meter::Spent, rights::Rights, text::hex};
+use crate::{Error, Limit, body::Received, error::Blame, meter::Spent, rights::Rights, text::hex};
 
 /// The code of a request whose answer was not read to its end.
 const CALLER_LEFT: &str = "caller-left";
+
+/// Bytes of a cause that are kept: an error of the guest's may be of any length.
+const CAUSE: usize = 2 << 10;
 
 /// What is recorded of one request. Written when dropped, so that no way out is without a record.
 ///
@@ -78,10 +81,13 @@ impl Record {
     pub(crate) fn failed(&mut self, error: &Error) {
         self.code = error.code();
         self.blame = Some(error.blame());
+        if let Some(limit) = error.limit() {
+            self.spent.hit(limit);
+        }
         let (request_id, mut cause) = (&self.request_id, error.chain());
         if let Some(rights) = &self.rights {
             // A cause may quote the guest, which may quote a secret.
-            cause = String::from_utf8_lossy(&rights.mask(cause.as_bytes())).into_owned();
+            cause = rights.shown(cause.as_bytes(), CAUSE);
         }
         match error.blame() {
             Blame::Host => {
@@ -96,6 +102,9 @@ impl Drop for Record {
     fn drop(&mut self) {
         if self.code == CALLER_LEFT && self.is_whole() {
             self.answered();
+        }
+        if self.received.too_large.load(Ordering::Relaxed) {
+            self.spent.hit(Limit::RequestBytes);
         }
         tracing::info!(
             target: "webtask::access",
@@ -115,6 +124,7 @@ impl Drop for Record {
             out_sent = self.spent.out_sent(),
             memory = self.spent.memory(),
             cpu_us = self.spent.cpu_us(),
+            limits = self.spent.limits(),
             wall_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         );
     }

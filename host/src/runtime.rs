@@ -11,14 +11,18 @@ use std::{
 
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
     component::{Component, Linker},
 };
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
-use crate::{Limits, audit::Interface, capability, ctx::Ctx, needs};
+use crate::{Limits, audit::Interface, capability, ctx::Ctx, lines::Lines, needs};
 
 /// How often a running guest yields, and so the resolution of every deadline.
 const TICK: Duration = Duration::from_millis(10);
+
+/// What a stack has for host calls beside what the guest may use: wasmtime's own stack has as much.
+const HOST_STACK: usize = 3 << 19;
 
 /// Stacks for each invocation of WASI 0.3. Rust's take one.
 const STACKS: u32 = 4;
@@ -52,6 +56,8 @@ pub(crate) struct Webtask {
     pub(crate) needs: BTreeSet<String>,
     /// Bytes of the component, before compilation.
     pub(crate) size: usize,
+    /// Its source lines, for backtraces.
+    pub(crate) lines: Arc<Lines>,
 }
 
 /// What is instantiated for an invocation, by the generation of WASI that the component exports.
@@ -106,6 +112,7 @@ impl Runtime {
             digest,
             needs: needs::of(wasm)?,
             size: wasm.len(),
+            lines: Arc::new(Lines::of(wasm, self.limits.debug_bytes)),
         })
     }
 
@@ -198,6 +205,12 @@ impl Ticker {
 fn engine(generation: Generation, limits: &Limits) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    let stack = usize::try_from(limits.stack).unwrap_or(usize::MAX);
+    // wasmtime takes no stack of nothing.
+    config.max_wasm_stack(stack.max(1));
+    config.async_stack_size(stack.saturating_add(HOST_STACK));
+    // The environment is no say in it: `Lines` reads source lines, within bounds.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     match generation {
         // WASI 0.2 needs none of it, and a call costs a third less without.
         Generation::P2 => config.concurrency_support(false),

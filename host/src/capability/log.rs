@@ -21,13 +21,13 @@ use super::{
     bindings::wasi::logging::logging::{self, Level},
     invocation::Invocation,
 };
-use crate::{ctx::Ctx, rights::Rights, text::printable};
+use crate::{Limit, ctx::Ctx, meter::Spent, rights::Rights};
 
 /// Records of one invocation about what it was denied.
 const DENIALS: u32 = 20;
 
-/// The longest line that stays one record; a longer one is cut, and says so.
-const LINE: usize = 8 << 10;
+/// Bytes that are taken of a stream at once, and of a record of the host's own.
+const PIECE: usize = 8 << 10;
 
 pub(super) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     logging::add_to_linker::<_, HasLog>(linker, |ctx| View(&ctx.log))
@@ -54,6 +54,7 @@ pub(crate) struct GuestLog(Arc<Shared>);
 struct Shared {
     invocation: Arc<Invocation>,
     rights: Arc<Rights>,
+    spent: Arc<Spent>,
     left: Mutex<Left>,
 }
 
@@ -66,7 +67,7 @@ struct Left {
 }
 
 impl GuestLog {
-    pub(crate) fn new(invocation: Arc<Invocation>, rights: Arc<Rights>) -> Self {
+    pub(crate) fn new(invocation: Arc<Invocation>, rights: Arc<Rights>, spent: Arc<Spent>) -> Self {
         let limits = &rights.limits;
         let left = Left {
             lines: limits.log_lines,
@@ -77,6 +78,7 @@ impl GuestLog {
         Self(Arc::new(Shared {
             invocation,
             rights,
+            spent,
             left: Mutex::new(left),
         }))
     }
@@ -87,6 +89,12 @@ impl GuestLog {
         let fits = {
             let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
             if left.lines == 0 || left.bytes < size {
+                if !left.cut {
+                    self.hit(match left.lines {
+                        0 => Limit::LogLines,
+                        _ => Limit::LogBytes,
+                    });
+                }
                 let first = !left.cut;
                 left.cut = true;
                 left.lines = 0;
@@ -101,13 +109,26 @@ impl GuestLog {
             }
         };
         if fits {
-            self.emit(level, context, text);
+            if text.len() > self.longest() {
+                self.hit(Limit::LogLine);
+            }
+            self.emit(level, context, text, self.longest());
         } else {
             self.host(
                 Level::Warn,
                 "log cut: the invocation reached its limit of log lines or bytes",
             );
         }
+    }
+
+    /// Remembers that a limit refused something.
+    pub(crate) fn hit(&self, limit: Limit) {
+        self.0.spent.hit(limit);
+    }
+
+    /// Bytes of the longest line of the guest's that stays one record.
+    fn longest(&self) -> usize {
+        usize::try_from(self.0.rights.limits.log_line).unwrap_or(usize::MAX)
     }
 
     /// Whether the limits are used up, and nothing more is recorded.
@@ -136,16 +157,16 @@ impl GuestLog {
         self.host(Level::Error, text);
     }
 
-    /// A text for the log, at most `max` bytes. Masked first: what is escaped or cut is not found.
+    /// A text for the log, at most `max` bytes.
     pub(crate) fn shown(&self, text: &[u8], max: usize) -> String {
-        printable(&String::from_utf8_lossy(&self.0.rights.mask(text)), max)
+        self.0.rights.shown(text, max)
     }
 
     fn host(&self, level: Level, text: &str) {
-        self.emit(level, "webtask", text.as_bytes());
+        self.emit(level, "webtask", text.as_bytes(), PIECE);
     }
 
-    fn emit(&self, level: Level, context: &str, text: &[u8]) {
+    fn emit(&self, level: Level, context: &str, text: &[u8], most: usize) {
         let Invocation {
             request_id,
             token_id,
@@ -156,7 +177,7 @@ impl GuestLog {
         let (request_id, token_id, tenant) = (&**request_id, &**token_id, &**tenant);
         let component = &**component;
         let context = &*self.shown(context.as_bytes(), 128);
-        let text = &*self.shown(text, LINE);
+        let text = &*self.shown(text, most);
         // Texts as fields, which are quoted: a guest cannot write a field of its own into the line.
         macro_rules! emit {
             ($level:ident) => {
@@ -202,6 +223,7 @@ impl LineStream {
             log: self.log.clone(),
             level: self.level,
             name: self.name,
+            line: self.log.longest(),
             longest: self.log.0.rights.longest_secret(),
             partial: Vec::new(),
         }
@@ -229,6 +251,8 @@ struct Lines {
     log: GuestLog,
     level: Level,
     name: &'static str,
+    /// Bytes of the longest line that stays one record; a longer one becomes several.
+    line: usize,
     /// Bytes of the longest text that is masked.
     longest: usize,
     partial: Vec<u8>,
@@ -254,15 +278,18 @@ impl Lines {
 
     /// Makes records of what is too long for one, but for `rest` bytes: a secret may begin in them.
     fn cut(&mut self, rest: usize) {
-        while self.partial.len() > LINE + rest {
-            let reach = self.partial.get(..LINE + self.longest);
+        let most = self.line;
+        while self.partial.len() > most.saturating_add(rest) && !self.log.is_cut() {
+            self.log.hit(Limit::LogLine);
+            let reach = self.partial.get(..most.saturating_add(self.longest));
             let spans = self
                 .log
                 .0
                 .rights
                 .secret_spans(reach.unwrap_or(&self.partial));
-            let across = spans.iter().find(|(span, _)| span.contains(&LINE));
-            let end = across.map_or(LINE, |(span, _)| span.end);
+            let across = spans.iter().find(|(span, _)| span.contains(&most));
+            // Of a limit of nothing there would be no end.
+            let end = across.map_or(most.max(1), |(span, _)| span.end);
             let line: Vec<u8> = self.partial.drain(..end).collect();
             self.log.line(self.level, self.name, &line);
         }
@@ -291,7 +318,7 @@ impl AsyncWrite for Lines {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let taken = bytes.get(..LINE).unwrap_or(bytes);
+        let taken = bytes.get(..PIECE).unwrap_or(bytes);
         self.push(taken);
         Poll::Ready(Ok(taken.len()))
     }
@@ -317,7 +344,7 @@ impl OutputStream for Lines {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(LINE)
+        Ok(PIECE)
     }
 }
 

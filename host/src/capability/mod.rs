@@ -5,6 +5,7 @@
 pub(crate) mod http;
 pub(crate) mod invocation;
 pub(crate) mod log;
+pub(crate) mod random;
 pub(crate) mod secrets;
 
 use wasmtime::component::Linker;
@@ -41,6 +42,10 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     wasmtime_wasi_config::add_to_linker(linker, Ctx::config)?;
+    bounded(linker, |linker| {
+        random::add_to_linker(linker)?;
+        http::head::add_to_linker(linker)
+    })?;
     secrets::add_to_linker(linker)?;
     invocation::add_to_linker(linker)?;
     log::add_to_linker(linker)
@@ -50,5 +55,20 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
 /// component for 0.3 is still that of 0.2.
 pub(crate) fn add_p3_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(linker)
+    wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    bounded(linker, |linker| {
+        random::add_p3_to_linker(linker)?;
+        http::head::add_p3_to_linker(linker)
+    })
+}
+
+/// Lets ours take the place of functions that wasmtime has and does not bound. Nothing else may be there twice.
+fn bounded(
+    linker: &mut Linker<Ctx>,
+    add: impl FnOnce(&mut Linker<Ctx>) -> wasmtime::Result<()>,
+) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    add(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
 }

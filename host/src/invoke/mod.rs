@@ -2,6 +2,8 @@
 //!
 //! Only the call itself differs: `p2` and `p3`.
 
+mod backtrace;
+mod failure;
 mod p2;
 mod p3;
 
@@ -9,7 +11,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{Request, Response};
@@ -17,7 +18,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     task::JoinHandle,
 };
-use wasmtime::{Store, UpdateDeadline, format_err};
+use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
@@ -28,51 +29,15 @@ use crate::{
     runtime::{Pre, Webtask},
 };
 
+pub use failure::InvokeError;
+use failure::failure;
+
 /// Where a call sends the head of its response, or the text of the error that the guest answered with.
 type Head = oneshot::Sender<Result<Response<WasiBody>, String>>;
 
-/// Entries in wasmtime's table of tasks, streams and futures for each live host resource of WASI 0.3: a
-/// stream takes three.
+/// Handles for each live host resource, and entries in wasmtime's table of tasks, streams and futures of WASI
+/// 0.3: a stream takes three of these, and two handles. wasmtime would hold a million, and a hundred thousand.
 const WAITABLES: usize = 4;
-
-/// Why an invocation gave no whole response.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvokeError {
-    /// The guest used up its CPU time.
-    #[error("the guest used more than {limit:?} of CPU time, the limit cpu")]
-    Cpu {
-        /// The limit in force.
-        limit: Duration,
-    },
-    /// The guest ran, or waited, past its deadline.
-    #[error("the guest ran longer than {limit:?}, the limit wall")]
-    Deadline {
-        /// The limit in force.
-        limit: Duration,
-    },
-    /// The guest answered with an error of `wasi:http` instead of a response.
-    #[error("the guest answered with the error {0}")]
-    Guest(String),
-    /// The guest failed after growth of its memory or tables was refused.
-    #[error("the guest reached the limit memory or table-elements and failed")]
-    Memory(#[source] wasmtime::Error),
-    /// The guest returned and set no response.
-    #[error("the guest returned without a response")]
-    NoResponse,
-    /// The pool of instances is exhausted.
-    #[error("no place for another instance")]
-    Overloaded(#[source] wasmtime::Error),
-    /// The guest's response is larger than the limit.
-    #[error("the response is larger than {limit} bytes, the limit response-bytes")]
-    ResponseTooLarge {
-        /// The limit in force.
-        limit: u64,
-    },
-    /// The guest trapped.
-    #[error("the guest trapped")]
-    Trap(#[source] wasmtime::Error),
-}
 
 /// How a run ended.
 pub(crate) type Outcome = Result<(), Arc<InvokeError>>;
@@ -102,9 +67,8 @@ impl Run {
             Self::Running(task) => match Pin::new(&mut task.0).poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(outcome)) => outcome,
-                Poll::Ready(Err(error)) => {
-                    Err(Arc::new(InvokeError::Trap(wasmtime::Error::new(error))))
-                }
+                // Nothing but a panic ends it so: it is aborted only where nobody asks any more.
+                Poll::Ready(Err(_)) => Err(Arc::new(InvokeError::Panicked)),
             },
         };
         *self = Self::Ended(outcome.clone());
@@ -178,11 +142,13 @@ impl Webtask {
         let wall = limits.wall;
         let hostcall = usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX);
         let waitables = limits.resources.saturating_mul(WAITABLES);
+        let lines = self.lines.clone();
         let (log, spent) = (ctx.log.clone(), ctx.spent.clone());
         let guest = async move {
             let mut store = Store::new(pre.engine(), ctx);
             store.limiter(|ctx| &mut ctx.meter);
             store.set_hostcall_fuel(hostcall);
+            store.set_max_component_handles(waitables);
             // The guest yields at every tick, so the limits round it reach a spinning guest as they do
             // a parked one. `yield_now` and not wasmtime's own yield: that starves tokio's I/O.
             store.set_epoch_deadline(1);
@@ -202,7 +168,7 @@ impl Webtask {
             let ctx = store.data();
             match called {
                 Ok(()) => Ok(()),
-                Err(error) => Err(failure(error, ctx)),
+                Err(error) => Err(failure(&error, ctx, &lines)),
             }
         };
         let bounded = CpuBound::new(guest, limits.cpu, spent);
@@ -217,19 +183,5 @@ impl Webtask {
             log.failed(&format!("the webtask was ended: {cut}"));
             Err(Arc::new(cut))
         }
-    }
-}
-
-/// Names the cause of a failed call, and tells the author in the invocation's log.
-fn failure(error: wasmtime::Error, ctx: &Ctx) -> InvokeError {
-    ctx.log.failed(&format!("the webtask failed: {error:#}"));
-    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        InvokeError::Overloaded(error)
-    } else if ctx.meter.refused() {
-        InvokeError::Memory(error)
-    } else if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-        InvokeError::Trap(format_err!("the guest called exit({})", exit.0))
-    } else {
-        InvokeError::Trap(error)
     }
 }

@@ -12,7 +12,10 @@ use super::{
     LoadError, Worker,
     source::{From, Source},
 };
-use crate::{egress::Ranges, text::chain};
+use crate::{
+    egress::{ConnectError, Ranges, SendError},
+    text::chain,
+};
 
 /// Redirects that are followed, each checked like the first URL.
 const REDIRECTS: usize = 3;
@@ -21,11 +24,6 @@ impl Worker {
     /// The bytes at `source`, within the limits of size and time.
     pub(super) async fn fetch(&self, source: &Source) -> Result<Bytes, LoadError> {
         let limit = self.limits.fetch;
-        let slow = || LoadError::Timeout {
-            what: "fetching",
-            url: source.shown(),
-            limit,
-        };
         // Without a place, code that is compiled already still runs.
         let _place = self.fetching.try_acquire().map_err(|_| LoadError::Busy)?;
         let work = async {
@@ -36,7 +34,15 @@ impl Worker {
         };
         tokio::time::timeout(limit, work)
             .await
-            .map_err(|_| slow())?
+            .map_err(|_| self.slow(source))?
+    }
+
+    fn slow(&self, source: &Source) -> LoadError {
+        LoadError::Timeout {
+            what: "fetching",
+            url: source.shown(),
+            limit: self.limits.fetch,
+        }
     }
 
     async fn read(&self, source: &Source) -> Result<Bytes, LoadError> {
@@ -110,7 +116,12 @@ impl Worker {
             .body(Empty::<Bytes>::new())
             .map_err(|error| failed(source, error))?;
         let answered = self.egress.send(request, ranges, self.limits.fetch).await;
-        answered.map_err(|error| failed(source, chain(&error)))
+        answered.map_err(|error| match error {
+            SendError::Timeout { .. } | SendError::Connect(ConnectError::Timeout { .. }) => {
+                self.slow(source)
+            }
+            error => failed(source, chain(&error)),
+        })
     }
 
     async fn body(

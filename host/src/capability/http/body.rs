@@ -48,8 +48,7 @@ impl Tally {
     }
 
     fn denied(&self, reason: Reason, text: &str) {
-        self.log
-            .denied(&format!("reason={}; {text}", reason.name()));
+        reason.tell(&self.log, text);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod body;
 mod call;
+pub(super) mod head;
 mod reason;
 mod scan;
 mod slots;

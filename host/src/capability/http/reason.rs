@@ -3,6 +3,7 @@
 use wasmtime_wasi_http::Error;
 
 use crate::{
+    Limit,
     capability::log::GuestLog,
     egress::{ConnectError, SendError},
 };
@@ -100,9 +101,26 @@ impl Reason {
         }
     }
 
+    /// The limit that refused the call, if it was one.
+    fn limit(self) -> Option<Limit> {
+        match self {
+            Self::BytesUsedUp => Some(Limit::OutboundTotal),
+            Self::CallsUsedUp => Some(Limit::Calls),
+            Self::ConnectTimeout => Some(Limit::Connect),
+            Self::HeadTooLarge => Some(Limit::HeaderBytes),
+            Self::ResponseTooLarge => Some(Limit::OutboundBytes),
+            Self::SignedTooLarge => Some(Limit::SignedBytes),
+            Self::TooManyCalls => Some(Limit::ConcurrentCalls),
+            _ => None,
+        }
+    }
+
     /// Tells the author; the typed error that the guest sees.
     pub(super) fn tell(self, log: &GuestLog, text: &str) -> Error {
         let text = format!("reason={}; {text}", self.name());
+        if let Some(limit) = self.limit() {
+            log.hit(limit);
+        }
         match self {
             // Calls are few, and denials that the guest made before must not hide this one.
             Self::SecretReturned => log.failed(&text),
