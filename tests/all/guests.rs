@@ -167,6 +167,7 @@ async fn recursion_is_a_trap() {
     let reply = host.get(&host.token(guests::RECURSE), "/").await;
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),
+        // Rust's own stack, in its memory, ends before that of the host does: `the_stack_is_bounded`.
         (500, "guest-trap")
     );
 }

@@ -278,3 +278,28 @@ async fn a_keyring_is_replaced_without_dropping_a_request() {
         .expect("a whole body");
     assert!(body.to_bytes().ends_with(b"chunk 3\n"));
 }
+
+/// What one token may have revoked is bounded; the way out is to revoke that token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_root_with_too_many_revocations_is_told_to_be_revoked() {
+    let host = TestHost::start().await;
+    let root = host.token(examples::HELLO);
+    let full = async {
+        for n in 0..2_000 {
+            let caveat = Caveat {
+                note: Some(n.to_string()),
+                ..Caveat::default()
+            };
+            let child = attenuate(&root, &caveat).expect("valid");
+            let reply = post(&host, "/v1/revoke", &child, &json!({})).await;
+            if reply.status != 200 {
+                return (reply.status.as_u16(), reply.code());
+            }
+        }
+        (200, "never full".to_owned())
+    };
+    let (status, code) = full.await;
+    assert_eq!((status, code.as_str()), (429, "revocations-full"));
+    let reply = post(&host, "/v1/revoke", &root, &json!({})).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::Request;
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
-use webtask_tests::{SOON, TestHost, claims_for, lines_of, wait_for_line};
+use webtask_tests::{SOON, TestHost, claims_for, lines_of, names, wait_for_line};
 
-use super::built::{P3, examples, guests};
+use super::built::{examples, guests};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cpu_time_is_measured_and_bounded() {
@@ -16,11 +16,8 @@ async fn cpu_time_is_measured_and_bounded() {
         .limits(|limits| limits.cpu = Duration::from_millis(200))
         .start()
         .await;
-    let reply = host.get(&host.token(guests::SPIN), "").await;
-    assert_eq!(
-        (reply.status.as_u16(), reply.code().as_str()),
-        (504, "guest-cpu")
-    );
+    host.meets(&host.token(guests::SPIN), "", "guest-cpu", "cpu")
+        .await;
     // Waiting is not work.
     let reply = host
         .get(&host.token(guests::SLOWBODY), "/?n=4&ms=100")
@@ -38,11 +35,13 @@ async fn memory_is_bounded_by_the_host_and_lowered_by_the_token() {
         host.get(&host.token(guests::MEMORY), "/?mb=8").await.status,
         200
     );
-    let reply = host.get(&host.token(guests::MEMORY), "/?mb=64").await;
-    assert_eq!(
-        (reply.status.as_u16(), reply.code().as_str()),
-        (500, "guest-memory")
-    );
+    host.meets(
+        &host.token(guests::MEMORY),
+        "/?mb=64",
+        "guest-memory",
+        "memory",
+    )
+    .await;
     let mut claims = claims_for(guests::MEMORY);
     claims.lim.memory = Some(4 << 20);
     let reply = host.get(&host.seal(&claims), "/?mb=8").await;
@@ -64,11 +63,9 @@ async fn a_token_lowers_the_deadline() {
     let host = TestHost::start().await;
     let mut claims = claims_for(guests::PARK);
     claims.lim.wall_ms = Some(200);
-    let reply = host.get(&host.seal(&claims), "").await;
-    assert_eq!(
-        (reply.status.as_u16(), reply.code().as_str()),
-        (504, "guest-deadline")
-    );
+    let reply = host
+        .meets(&host.seal(&claims), "", "guest-deadline", "wall")
+        .await;
     assert!(reply.took < SOON, "{:?}", reply.took);
 }
 
@@ -87,6 +84,9 @@ async fn a_request_body_is_bounded_declared_or_not() {
         (reply.status.as_u16(), reply.code().as_str()),
         (413, "body-too-large")
     );
+    assert_eq!(reply.json()["limit"], "request-bytes");
+    let record = wait_for_line(reply.request_id(), "webtask::access").await;
+    assert_eq!(names(&record), ["request-bytes"], "{record}");
     let fits = Request::post("/run")
         .header("webtask-token", &token)
         .body(Full::new(Bytes::from(vec![b'x'; 100_000])));
@@ -154,6 +154,8 @@ async fn a_response_body_is_bounded() {
     );
     let record = wait_for_line(cut.request_id(), "webtask::access").await;
     assert!(record.contains("guest-response-too-large"), "{record}");
+    assert_eq!(names(&record), ["response-bytes"], "{record}");
+    host.serves().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,8 +164,9 @@ async fn a_log_is_cut_once_and_says_so() {
         .limits(|limits| limits.log_lines = 2)
         .start()
         .await;
-    let reply = host.get(&host.token(guests::LOGGER), "").await;
-    assert_eq!(reply.status, 200);
+    let reply = host
+        .refuses(&host.token(guests::LOGGER), "", "log-lines")
+        .await;
     let of_guest: Vec<_> = lines_of(reply.request_id())
         .into_iter()
         .filter(|line| line.contains("webtask::guest"))
@@ -174,71 +177,14 @@ async fn a_log_is_cut_once_and_says_so() {
         .limits(|limits| limits.log_bytes = 10)
         .start()
         .await;
-    let reply = host.get(&host.token(guests::LOGGER), "").await;
+    let reply = host
+        .refuses(&host.token(guests::LOGGER), "", "log-bytes")
+        .await;
     assert!(
         lines_of(reply.request_id())
             .iter()
             .any(|line| line.contains("log cut"))
     );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn host_resources_are_bounded() {
-    let host = TestHost::builder()
-        .limits(|limits| limits.resources = 100)
-        .start()
-        .await;
-    let token = host.token(guests::TABLE);
-    let fits = host.get(&token, "/?n=10").await;
-    assert_eq!(fits.status, 200, "{fits:?}");
-    let reply = host.get(&token, "/?n=100000").await;
-    assert_eq!(
-        (reply.status.as_u16(), reply.code().as_str()),
-        (500, "guest-trap")
-    );
-}
-
-/// Trap 13: streams, futures and tasks of 0.3 are in no table of ours, and wasmtime would hold a million.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_guest_can_wait_for_is_bounded() {
-    let host = TestHost::start().await;
-    let token = host.token(guests::WAITS);
-    let fits = host.get(&token, "/?n=100").await;
-    assert_eq!((fits.status.as_u16(), fits.text()), (200, "100"));
-    let reply = host.get(&token, "/?n=100000").await;
-    assert_eq!(
-        (reply.status.as_u16(), reply.code().as_str()),
-        (500, "guest-trap")
-    );
-    wait_for_line(reply.request_id(), "table").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_bytes_are_bounded() {
-    let host = TestHost::start().await;
-    let token = host.token(guests::RANDOM);
-    assert_eq!(host.get(&token, "/?n=1000").await.status, 200);
-    let reply = host.get(&token, "/?n=100000000").await;
-    if P3 {
-        // Asked for at most so many, it gives as many as it may.
-        assert_eq!((reply.status.as_u16(), reply.text()), (200, "65536"));
-        return;
-    }
-    assert_eq!(
-        (reply.status.as_u16(), reply.code().as_str()),
-        (500, "guest-trap")
-    );
-}
-
-/// Trap 13: the guest chooses how often it is denied, and the log does not grow with it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn denials_are_few_lines_however_often() {
-    let host = TestHost::start().await;
-    let reply = host.get(&host.token(guests::DENIALS), "/?n=5000").await;
-    assert_eq!(reply.status, 200, "{reply:?}");
-    let lines = lines_of(reply.request_id());
-    assert!(lines.len() < 40, "{} lines", lines.len());
-    assert!(lines.iter().any(|line| line.contains("is not logged")));
 }
 
 /// A guest is refused before it takes more of the pool than its share.
@@ -258,6 +204,8 @@ async fn a_component_with_too_many_memories_is_refused_when_it_is_loaded() {
     let reply = host.get(&host.seal(&claims), "").await;
     assert_eq!(reply.code(), "component-invalid");
     wait_for_line(reply.request_id(), "memories").await;
+    let record = wait_for_line(reply.request_id(), "webtask::access").await;
+    assert_eq!(names(&record), ["memories"], "{record}");
 }
 
 /// Who reads nothing holds a connection, and no place.

@@ -8,10 +8,12 @@
 mod audit;
 mod callers;
 mod caveats;
+mod core;
 mod issuer;
 mod javascript;
 mod load;
 mod modules;
+mod names;
 mod p2;
 mod p3;
 mod policy;

@@ -16,6 +16,8 @@ mod egress;
 mod examples;
 #[path = "exchange.rs"]
 mod exchange;
+#[path = "greed.rs"]
+mod greed;
 #[path = "guests.rs"]
 mod guests;
 #[path = "http2.rs"]
@@ -32,5 +34,7 @@ mod pool;
 mod reasons;
 #[path = "secrets.rs"]
 mod secrets;
+#[path = "silence.rs"]
+mod silence;
 #[path = "streaming.rs"]
 mod streaming;

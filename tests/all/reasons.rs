@@ -15,12 +15,31 @@ use super::{
     calls::{loopback, said_by},
 };
 
+/// The limits behind reasons, as the access record has them.
+const LIMITS: [(&str, &str); 7] = [
+    ("bytes-used-up", "outbound-total"),
+    ("calls-used-up", "calls"),
+    ("connect-timeout", "connect"),
+    ("head-too-large", "header-bytes"),
+    ("response-too-large", "outbound-bytes"),
+    ("signed-too-large", "signed-bytes"),
+    ("too-many-calls", "concurrent-calls"),
+];
+
 /// The reasons that the log gave.
 #[derive(Default)]
 struct Told(BTreeSet<String>);
 
 impl Told {
     async fn saw(&mut self, reason: &str, reply: Reply) {
+        let record = wait_for_line(reply.request_id(), "webtask::access").await;
+        let limit = LIMITS.iter().find(|(of, _)| *of == reason);
+        let names = webtask_tests::names(&record);
+        let told = match limit {
+            Some((_, limit)) => names.iter().any(|name| name == limit),
+            None => names.is_empty(),
+        };
+        assert!(told, "{reason}: {record}");
         wait_for_line(reply.request_id(), &format!("\"reason={reason}; ")).await;
         assert!(self.0.insert(reason.to_owned()));
     }

@@ -1,9 +1,11 @@
 //! A real host on a real socket, origins to call, and what the host logged.
 
 mod client;
+pub mod core;
 mod dns;
 mod host;
 mod logs;
+mod meets;
 mod origin;
 mod raw;
 mod tls;
@@ -12,6 +14,7 @@ pub use client::{Reply, exchange, get, get_path};
 pub use dns::Dns;
 pub use host::{Builder, TestHost, claims_for, now, policy_with};
 pub use logs::{lines_of, wait_for_line};
+pub use meets::names;
 pub use origin::{Origin, Seen};
 pub use raw::{Raw, Then};
 pub use tls::Authority;

@@ -68,8 +68,14 @@ impl Running {
 
     /// With more in its environment.
     pub(crate) fn start_with(args: &[&str], environment: &[(&str, &str)], until: &str) -> Self {
-        let mut child = webtask(args)
-            .envs(environment.iter().copied())
+        let mut command = webtask(args);
+        command.envs(environment.iter().copied());
+        Self::spawn(command, until)
+    }
+
+    /// Any command that ends in a running one.
+    pub(crate) fn spawn(mut command: Command, until: &str) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

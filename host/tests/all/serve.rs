@@ -147,6 +147,29 @@ fn revocations_survive_a_kill() {
     assert_eq!(status(&again, &root), 200);
 }
 
+/// A disk that takes no more: the revocation is not acknowledged, and says whose fault that is.
+#[test]
+fn a_revocation_that_cannot_be_written_is_not_acknowledged() {
+    let (_dir, keys) = keyring();
+    // Made before, so that the second has a file to open.
+    let mut before = serve(&keys);
+    before.signal("-TERM");
+    assert!(before.wait().success());
+    let binary = webtask(&[]);
+    let serve = format!(
+        "trap '' XFSZ; ulimit -f 8; exec {:?} serve --keys {keys:?} --listen 127.0.0.1:0 --allow-code {BUILT:?}",
+        binary.get_program()
+    );
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &serve]);
+    let full = Running::spawn(shell, "listening");
+    let token = hello(&keys);
+    assert_eq!(status(&full, &token), 200);
+    let (status, answer) = request(&full.address, "POST", "/v1/revoke", &token).expect("an answer");
+    assert_eq!(status, 500, "{answer}");
+    assert!(answer.contains("\"internal\""), "{answer}");
+}
+
 #[test]
 fn two_processes_do_not_share_a_file_of_revocations() {
     let (dir, keys) = keyring();

@@ -58,6 +58,11 @@ pub fn write(body: &OutgoingBody, bytes: &[u8]) {
 /// A request that goes out.
 pub type Outgoing = OutgoingRequest;
 
+/// A request with nothing in it.
+pub fn outgoing() -> Outgoing {
+    Outgoing::new(Fields::new())
+}
+
 /// A call under way.
 pub struct Exchange {
     to: Option<(OutputStream, OutgoingBody)>,

@@ -64,6 +64,12 @@ pub fn response(headers: &[(&str, &str)], text: String) -> Response {
 /// A request that goes out.
 pub type Outgoing = Request;
 
+/// A request with nothing in it.
+pub fn outgoing() -> Outgoing {
+    let (_, trailers) = wit_future::new(|| Ok(None));
+    Request::new(Fields::new(), None, trailers, None).0
+}
+
 /// How a body ends.
 type End = Result<Option<Fields>, ErrorCode>;
 
