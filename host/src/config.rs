@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use webtask_token::Keyring;
 
-use crate::{CodePrefix, Limits, Revocations, audit::Policy};
+use crate::{CodePrefix, Compiler, Limits, Revocations, audit::Policy};
 
 /// What a [`Host`](crate::Host) is made of.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where code may come from.
     pub code: Vec<CodePrefix>,
+    /// Where code is compiled.
+    pub compiler: Compiler,
     /// Address ranges beyond the public internet that may be dialled, by literal address only.
     pub private: Vec<IpNet>,
     /// The servers that names are asked of; none for those of the machine's configuration.

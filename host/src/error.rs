@@ -221,11 +221,23 @@ impl Error {
                 "The token is not valid",
             ),
             Self::Load(error) => match &**error {
-                Load::Busy => Row(
+                Load::Busy | Load::CompilersBusy => Row(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "overloaded",
                     Host,
                     "The host is at capacity",
+                ),
+                Load::CompileMemory { .. } => Row(
+                    StatusCode::BAD_GATEWAY,
+                    "component-compile-memory",
+                    Component,
+                    "Compiling the code takes too much memory",
+                ),
+                Load::Compiler { .. } => Row(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "compiler-failed",
+                    Host,
+                    "The compiler failed",
                 ),
                 Load::Denied { .. } => Row(
                     StatusCode::FORBIDDEN,
@@ -257,7 +269,7 @@ impl Error {
                     Component,
                     "The code took too long to load",
                 ),
-                Load::TooLarge { .. } => Row(
+                Load::CompiledTooLarge { .. } | Load::TooLarge { .. } => Row(
                     StatusCode::BAD_GATEWAY,
                     "component-too-large",
                     Component,

@@ -19,7 +19,9 @@ use crate::{
     audit::Policy,
     body::{HostBody, RequestBody, ResponseBody},
     capability::invocation::Invocation,
-    carrier, cors,
+    carrier,
+    compile::Compilers,
+    cors,
     ctx::Ctx,
     egress::{Egress, EgressError},
     gate::Gate,
@@ -92,6 +94,7 @@ impl Host {
             revocations,
             limits,
             code,
+            compiler,
             private,
             dns,
             ca,
@@ -103,10 +106,12 @@ impl Host {
             None => limits,
         };
         let runtime = Runtime::new(&limits).map_err(StartError::Engine)?;
+        let compilers = Compilers::new(compiler, &limits).map_err(StartError::Engine)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
             loader: Loader::new(
                 runtime,
+                compilers,
                 egress.clone(),
                 code,
                 limits.clone(),

@@ -7,7 +7,8 @@
 //! 3. The token is taken out of the request; no guest ever sees its own.
 //! 4. The keyring opens the token: what code, which secrets, what it may do, until when. A revoked one is
 //!    refused, and so is a request that a caveat rules out or that comes too often.
-//! 5. The loader finds the compiled component, or fetches, checks the digest and compiles.
+//! 5. The loader finds the compiled component, or fetches, checks the digest and has it compiled
+//!    in another process.
 //! 6. A secret that the code says it needs and the token does not hold ends the request here.
 //! 7. A place among the invocations is taken; without one the answer is 503 at once.
 //! 8. The rights, claims less caveats, move into the context of one store: nothing else is in reach of the guest.
@@ -22,6 +23,7 @@ pub mod audit;
 mod body;
 mod capability;
 mod carrier;
+mod compile;
 mod config;
 mod cors;
 mod cpu;
@@ -47,6 +49,7 @@ mod stall;
 mod text;
 
 pub use body::{HostBody, ResponseBody};
+pub use compile::{Compiler, compile_worker};
 pub use config::{Config, ConfigFile};
 pub use egress::{
     Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, send,

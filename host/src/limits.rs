@@ -84,14 +84,22 @@ pub struct Limits {
     pub fetch: Duration,
     /// Components that are fetched at the same time. Default 64.
     pub fetches: usize,
-    /// Time to compile a component. Default 30 s.
+    /// Time to compile a component, and to wait for a compiler before. Default 30 s.
     #[serde(deserialize_with = "duration")]
     pub compile: Duration,
+    /// Bytes of address space that a compiler may have, in a process of its own. Default 1 GiB.
+    #[serde(deserialize_with = "size")]
+    pub compile_memory: u64,
+    /// Components that are compiled at the same time. Default one for each processor, and 8 at most.
+    pub compilers: usize,
+    /// Bytes of a component's native code, three to four times the component. Default 64 MiB.
+    #[serde(deserialize_with = "size")]
+    pub compiled_bytes: u64,
     /// Invocations at the same time in this process. Default 500.
     pub invocations: u32,
     /// Connections at the same time in this process. Default 4,096.
     pub connections: usize,
-    /// Bytes of components, before compilation, whose compiled code is kept in memory. Default 256 MiB.
+    /// Bytes of native code that are kept in memory. Default 1 GiB.
     #[serde(deserialize_with = "size")]
     pub cache_bytes: u64,
 }
@@ -145,9 +153,12 @@ impl Default for Limits {
             fetch: Duration::from_secs(10),
             fetches: 64,
             compile: Duration::from_secs(30),
+            compile_memory: 1 << 30,
+            compilers: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8)),
+            compiled_bytes: 64 << 20,
             invocations: 500,
             connections: 4_096,
-            cache_bytes: 256 << 20,
+            cache_bytes: 1 << 30,
         }
     }
 }

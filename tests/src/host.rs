@@ -13,7 +13,7 @@ use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Config, Host, Limits, Revocations,
+    CodePrefix, Compiler, Config, Host, Limits, Revocations,
     audit::{Interface, Policy, Standing},
     serve,
 };
@@ -106,6 +106,7 @@ impl Builder {
             revocations: Revocations::in_memory(),
             limits: self.limits,
             code: self.code,
+            compiler: Compiler::InProcess,
             private,
             dns: self.dns,
             ca: self.ca,

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Data goes to stdout, everything else to stderr.
 
 pub(crate) mod audit;
+mod compile_worker;
 pub(crate) mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
@@ -100,6 +101,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Audit(audit::AuditCommand),
+    #[command(hide = true)]
+    CompileWorker(compile_worker::CompileWorkerCommand),
     Demo(demo::DemoCommand),
     Invoke(invoke::InvokeCommand),
     Keys(keys::KeysCommand),
@@ -112,6 +115,7 @@ impl Cli {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Audit(command) => command.run(),
+            Command::CompileWorker(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Invoke(command) => command.run(),
             Command::Keys(command) => command.run(),

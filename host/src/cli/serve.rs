@@ -10,6 +10,7 @@ use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, audit::Policy, c
 
 use super::{
     Failure, block_on,
+    compile_worker::this_program,
     keys::read_keyring,
     print,
     run::{bind, run},
@@ -89,6 +90,7 @@ impl ServeCommand {
             } else {
                 self.allow_code
             })?,
+            compiler: this_program(),
             private: private_ranges(if self.allow_private.is_empty() {
                 file.allow_private
             } else {

@@ -14,7 +14,8 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     Limits,
-    audit::{self, Policy},
+    audit::Policy,
+    compile::{Analysis, CompileError, Compilers},
     egress::Egress,
     runtime::{Runtime, Webtask},
     text::hex,
@@ -25,8 +26,8 @@ pub use source::{CodePrefix, CodePrefixError, not_a_component};
 /// How long the answer of an unpinned URL is taken as current.
 const UNPINNED_FRESH: Duration = Duration::from_secs(2);
 
-/// Compilations at the same time: each uses several threads of its own.
-const COMPILERS: usize = 2;
+/// How long what cannot be compiled is not tried again: each try costs all that the limits allow.
+const FAILED_FRESH: Duration = Duration::from_secs(60);
 
 /// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,33 @@ pub enum LoadError {
     /// Too many components are being fetched.
     #[error("too many components are being fetched at the same time, the limit fetches")]
     Busy,
+    /// Compiling took too much memory.
+    #[error("compiling {url} took more than {limit} bytes of memory, the limit compile-memory")]
+    CompileMemory {
+        /// The code's URL, without query.
+        url: String,
+        /// The limit in force.
+        limit: u64,
+    },
+    /// The compiler failed: it could not be started, crashed, or was killed.
+    #[error("the compiler of {url} failed: {reason}")]
+    Compiler {
+        /// The code's URL, without query.
+        url: String,
+        /// What is known of it.
+        reason: String,
+    },
+    /// All compilers had other work.
+    #[error("no compiler was free within the limit compile; raise compilers, or find out who compiles so much")]
+    CompilersBusy,
+    /// The component's native code is larger than the limit.
+    #[error("{url} compiles to more than {limit} bytes, the limit compiled-bytes")]
+    CompiledTooLarge {
+        /// The code's URL, without query.
+        url: String,
+        /// The limit in force.
+        limit: u64,
+    },
     /// The platform does not allow code from there.
     #[error("code from {url} is not allowed on this host; allow it with --allow-code {hint}")]
     Denied {
@@ -72,7 +100,7 @@ pub enum LoadError {
         reason: String,
     },
     /// Fetching or compiling took too long.
-    #[error("{what} {url} took longer than {limit:?}")]
+    #[error("{what} {url} took longer than {limit:?}, the limit {}", if *.what == "fetching" { "fetch" } else { "compile" })]
     Timeout {
         /// `fetching` or `compiling`.
         what: &'static str,
@@ -99,11 +127,14 @@ pub(crate) struct Loader {
     /// By URL and the token's digest: one flight each, so that whoever names another's digest with an URL
     /// of his own fails alone. Kept for a moment, for tokens without a digest.
     fetched: Cache<(String, Option<[u8; 32]>), Arc<Webtask>>,
+    /// What cannot be compiled, by SHA-256 of the component.
+    failed: Cache<[u8; 32], Arc<LoadError>>,
 }
 
 impl Loader {
     pub(crate) fn new(
         runtime: Runtime,
+        compilers: Compilers,
         egress: Arc<Egress>,
         allowed: Vec<CodePrefix>,
         limits: Limits,
@@ -117,6 +148,10 @@ impl Loader {
             .max_capacity(10_000)
             .time_to_live(UNPINNED_FRESH)
             .build();
+        let failed = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(FAILED_FRESH)
+            .build();
         let fetches = limits.fetches;
         let worker = Worker {
             runtime,
@@ -124,13 +159,14 @@ impl Loader {
             allowed,
             limits,
             policy,
-            compiling: Arc::new(Semaphore::new(COMPILERS)),
+            compilers,
             fetching: Semaphore::new(fetches),
         };
         Self {
             worker: Arc::new(worker),
             compiled,
             fetched,
+            failed,
         }
     }
 
@@ -157,10 +193,18 @@ impl Loader {
                     found,
                 });
             }
+            if let Some(error) = self.failed.get(&found).await {
+                return Err(error.of(source.shown()));
+            }
             // Verified: from here on all who want this digest share one flight.
-            let compile = self.worker.clone().compile(&source, bytes, found);
-            let compiled = self.compiled.try_get_with(found, compile).await;
-            compiled.map_err(|error| error.of(source.shown()))
+            let compile = self.worker.compile(&source, bytes, found);
+            match self.compiled.try_get_with(found, compile).await {
+                Err(error) if error.is_of_the_code() => {
+                    self.failed.insert(found, error.clone()).await;
+                    Err(error.of(source.shown()))
+                }
+                compiled => compiled.map_err(|error| error.of(source.shown())),
+            }
         };
         self.fetched
             .try_get_with((url.to_owned(), sha256), flight)
@@ -182,10 +226,43 @@ impl LoadError {
                 url,
                 limit: *limit,
             },
+            Self::CompileMemory { limit, .. } => Self::CompileMemory { url, limit: *limit },
+            Self::CompiledTooLarge { limit, .. } => Self::CompiledTooLarge { url, limit: *limit },
+            Self::Compiler { reason, .. } => Self::Compiler {
+                url,
+                reason: reason.clone(),
+            },
+            Self::CompilersBusy => Self::CompilersBusy,
             other => Self::Fetch {
                 url,
                 reason: other.to_string(),
             },
+        }
+    }
+
+    /// Whether the same bytes will fail again, after all that the limits allow.
+    fn is_of_the_code(&self) -> bool {
+        matches!(
+            self,
+            Self::CompileMemory { .. }
+                | Self::CompiledTooLarge { .. }
+                | Self::Invalid { .. }
+                | Self::Timeout { .. }
+        )
+    }
+
+    fn of_compiling(error: CompileError, url: String) -> Self {
+        match error {
+            CompileError::Busy => Self::CompilersBusy,
+            CompileError::Failed(reason) => Self::Compiler { url, reason },
+            CompileError::Invalid(reason) => Self::Invalid { url, reason },
+            CompileError::Memory(limit) => Self::CompileMemory { url, limit },
+            CompileError::Timeout(limit) => Self::Timeout {
+                what: "compiling",
+                url,
+                limit,
+            },
+            CompileError::TooLarge(limit) => Self::CompiledTooLarge { url, limit },
         }
     }
 }
@@ -193,22 +270,21 @@ impl LoadError {
 /// What fetching and compiling need.
 struct Worker {
     runtime: Runtime,
+    compilers: Compilers,
     egress: Arc<Egress>,
     allowed: Vec<CodePrefix>,
     limits: Limits,
     policy: Option<Arc<Policy>>,
-    compiling: Arc<Semaphore>,
     fetching: Semaphore,
 }
 
 impl Worker {
     async fn compile(
-        self: Arc<Self>,
+        &self,
         source: &Source,
         bytes: Bytes,
         digest: [u8; 32],
     ) -> Result<Arc<Webtask>, LoadError> {
-        let limit = self.limits.compile;
         let invalid = |reason| LoadError::Invalid {
             url: source.shown(),
             reason,
@@ -218,37 +294,24 @@ impl Worker {
         }
         let started = Instant::now();
         let size = bytes.len();
-        let compiled = tokio::time::timeout(limit, async {
-            let place = self.compiling.clone().acquire_owned().await;
-            let (runtime, policy) = (self.runtime.clone(), self.policy.clone());
-            let work = move || {
-                // The thread holds the place: a compilation that nobody awaits any more still counts.
-                let _place = place;
-                if let Some(policy) = policy {
-                    let imports = audit::imports(&bytes).map_err(wasmtime::Error::new)?;
-                    let mut outside = imports
-                        .iter()
-                        .filter_map(|name| policy.refuses_import(name));
-                    if let Some(reason) = outside.next() {
-                        return Err(wasmtime::Error::msg(reason));
-                    }
-                }
-                runtime.prepare(&bytes, digest)
-            };
-            tokio::task::spawn_blocking(work).await
-        })
-        .await
-        .map_err(|_| LoadError::Timeout {
-            what: "compiling",
-            url: source.shown(),
-            limit,
-        })?;
-        let webtask = match compiled {
+        let policy = self.policy.clone();
+        // Before the compiler takes its time, and after it has read what is hostile.
+        let objection = move |analysis: &Analysis| {
+            let policy = policy.as_ref()?;
+            let mut imports = analysis.imports.iter();
+            imports.find_map(|name| policy.refuses_import(name))
+        };
+        let compiled = self.compilers.compile(bytes, Box::new(objection)).await;
+        let compiled = compiled.map_err(|error| LoadError::of_compiling(error, source.shown()))?;
+        let compiling = started.elapsed();
+        let runtime = self.runtime.clone();
+        let linked = tokio::task::spawn_blocking(move || runtime.link(compiled, digest)).await;
+        let webtask = match linked {
             Ok(Ok(webtask)) => webtask,
             Ok(Err(error)) => return Err(invalid(format!("{error:#}"))),
-            Err(panic) => return Err(invalid(format!("the compiler failed: {panic}"))),
+            Err(panic) => return Err(invalid(format!("it cannot be linked: {panic}"))),
         };
-        tracing::info!(url = source.shown(), digest = hex(&digest), size, took = ?started.elapsed(), "compiled");
+        tracing::info!(url = source.shown(), digest = hex(&digest), size, compiled = webtask.size, took = ?started.elapsed(), ?compiling, "compiled");
         Ok(Arc::new(webtask))
     }
 }
