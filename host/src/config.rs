@@ -17,6 +17,8 @@ pub struct Config {
     pub revocations: Revocations,
     /// The numbers in force.
     pub limits: Limits,
+    /// The directory that keeps compiled code, for its owner alone; without one it is kept in memory only.
+    pub cache: Option<PathBuf>,
     /// Where code may come from.
     pub code: Vec<CodePrefix>,
     /// Where code is compiled.
@@ -37,6 +39,7 @@ pub struct Config {
 /// listen = "127.0.0.1:8080"
 /// keys = "keys.toml"
 /// allow-code = ["https://code.example.com/"]
+/// cache-dir = "/var/cache/webtask"
 /// allow-private = ["10.1.2.3/32"]
 /// dns = ["10.0.0.53:53"]
 /// ca = ["internal-ca.pem"]
@@ -58,6 +61,8 @@ pub struct ConfigFile {
     pub revocations: Option<PathBuf>,
     /// Where code may come from; any public https origin if nothing is said.
     pub allow_code: Vec<String>,
+    /// The directory that keeps compiled code; none if nothing is said.
+    pub cache_dir: Option<PathBuf>,
     /// Address ranges beyond the public internet that may be dialled.
     pub allow_private: Vec<String>,
     /// The name servers to ask; the machine's if nothing is said.

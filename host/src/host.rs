@@ -20,13 +20,13 @@ use crate::{
     body::{HostBody, RequestBody, ResponseBody},
     capability::invocation::Invocation,
     carrier,
-    compile::Compilers,
+    compile::{Compilers, StoreError},
     cors,
     ctx::Ctx,
     egress::{Egress, EgressError},
     gate::Gate,
     invoke::Run,
-    loader::Loader,
+    loader::{Loader, Loads},
     record::Record,
     rights::Rights,
     runtime::Runtime,
@@ -62,6 +62,9 @@ impl std::fmt::Debug for Host {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// Native code cannot be kept on disk.
+    #[error("no cache of compiled code")]
+    Cache(#[from] StoreError),
     /// Outbound connections cannot be made as configured.
     #[error("no outbound connections")]
     Egress(#[from] EgressError),
@@ -93,6 +96,7 @@ impl Host {
             keyring,
             revocations,
             limits,
+            cache,
             code,
             compiler,
             private,
@@ -106,7 +110,7 @@ impl Host {
             None => limits,
         };
         let runtime = Runtime::new(&limits).map_err(StartError::Engine)?;
-        let compilers = Compilers::new(compiler, &limits).map_err(StartError::Engine)?;
+        let compilers = Compilers::new(compiler, cache.as_deref(), &limits)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
             loader: Loader::new(
@@ -130,6 +134,12 @@ impl Host {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How components came into memory since the start.
+    #[must_use]
+    pub fn loads(&self) -> Loads {
+        self.loader.loads()
     }
 
     /// Takes `keyring` for all requests from now on; what is under way goes on with the old one.

@@ -49,7 +49,7 @@ mod stall;
 mod text;
 
 pub use body::{HostBody, ResponseBody};
-pub use compile::{Compiler, compile_worker};
+pub use compile::{Compiler, StoreError, compile_worker};
 pub use config::{Config, ConfigFile};
 pub use egress::{
     Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, send,
@@ -58,6 +58,7 @@ pub use error::{Blame, Error};
 pub use host::{Host, StartError};
 pub use invoke::InvokeError;
 pub use limits::Limits;
+pub use loader::Loads;
 pub use loader::{CodePrefix, CodePrefixError, LoadError, not_a_component};
 pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::serve;

@@ -87,7 +87,7 @@ pub struct Limits {
     /// Time to compile a component, and to wait for a compiler before. Default 30 s.
     #[serde(deserialize_with = "duration")]
     pub compile: Duration,
-    /// Bytes of address space that a compiler may have, in a process of its own. Default 1 GiB.
+    /// Bytes of private memory that a compiler may have, in a process of its own. Default 1 GiB.
     #[serde(deserialize_with = "size")]
     pub compile_memory: u64,
     /// Components that are compiled at the same time. Default one for each processor, and 8 at most.
@@ -102,6 +102,9 @@ pub struct Limits {
     /// Bytes of native code that are kept in memory. Default 1 GiB.
     #[serde(deserialize_with = "size")]
     pub cache_bytes: u64,
+    /// Bytes of native code that are kept in the cache directory, if there is one. Default 1 GiB.
+    #[serde(deserialize_with = "size")]
+    pub cache_disk_bytes: u64,
 }
 
 impl Limits {
@@ -159,6 +162,7 @@ impl Default for Limits {
             invocations: 500,
             connections: 4_096,
             cache_bytes: 1 << 30,
+            cache_disk_bytes: 1 << 30,
         }
     }
 }

@@ -41,6 +41,44 @@ fn only_the_error_mapping_names_a_status() {
     }
 }
 
+/// Trap 16: native code becomes executable in one place, which says why it may.
+#[test]
+fn trap_16_unsafe_stands_in_one_module() {
+    let mut files = Vec::new();
+    for dir in [
+        "host/src",
+        "host/token/src",
+        "host/tests",
+        "host/benches",
+        "tests/all",
+        "tests/src",
+    ] {
+        rust_files(&root().join(dir), &mut files);
+    }
+    let (word, lint) = (["uns", "afe {"].concat(), ["uns", "afe_code"].concat());
+    let mut found = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a file");
+        if text.contains(&word)
+            || text.contains(&lint)
+            || text.contains("deserialize_") && text.contains("Component::")
+        {
+            found.push(file);
+        }
+    }
+    assert!(
+        found.len() == 1 && found[0].ends_with("host/src/compile/code.rs"),
+        "{found:?}"
+    );
+    // Forbidden cannot be allowed again, denied can: so each package but the host's forbids.
+    let manifest = |path: &str| read(path).contains("unsafe_code = \"forbid\"");
+    assert!(
+        manifest("Cargo.toml")
+            && manifest("tests/Cargo.toml")
+            && read("host/Cargo.toml").contains("unsafe_code = \"deny\"")
+    );
+}
+
 #[test]
 fn the_library_knows_nothing_of_the_command_line() {
     let mut files = Vec::new();

@@ -13,7 +13,7 @@ use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Compiler, Config, Host, Limits, Revocations,
+    CodePrefix, Compiler, Config, Host, Limits, Loads, Revocations,
     audit::{Interface, Policy, Standing},
     serve,
 };
@@ -34,6 +34,8 @@ pub struct TestHost {
 /// What the host is made of.
 pub struct Builder {
     limits: Limits,
+    cache: Option<PathBuf>,
+    compiler: Compiler,
     code: Vec<CodePrefix>,
     private: Vec<&'static str>,
     dns: Vec<SocketAddr>,
@@ -46,6 +48,20 @@ impl Builder {
     #[must_use]
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
+        self
+    }
+
+    /// Compiles there.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// Keeps compiled code in this directory.
+    #[must_use]
+    pub fn cache(mut self, directory: &Path) -> Self {
+        self.cache = Some(directory.to_owned());
         self
     }
 
@@ -106,7 +122,8 @@ impl Builder {
             revocations: Revocations::in_memory(),
             limits: self.limits,
             code: self.code,
-            compiler: Compiler::InProcess,
+            cache: self.cache,
+            compiler: self.compiler,
             private,
             dns: self.dns,
             ca: self.ca,
@@ -141,6 +158,8 @@ impl TestHost {
         limits.wall = SOON * 2;
         Builder {
             limits,
+            cache: None,
+            compiler: Compiler::InProcess,
             code: vec![BUILT.parse().expect("the guests are built")],
             private: Vec::new(),
             dns: Vec::new(),
@@ -152,6 +171,11 @@ impl TestHost {
     /// A host with the defaults of the tests.
     pub async fn start() -> Self {
         Self::builder().start().await
+    }
+
+    /// How components came into memory.
+    pub fn loads(&self) -> Loads {
+        self.host.loads()
     }
 
     /// Seals `claims` for this host.

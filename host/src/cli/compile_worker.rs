@@ -10,7 +10,7 @@ use super::Failure;
 /// Compile the component on stdin, within bounds that cannot be raised again
 #[derive(Args, Debug)]
 pub(crate) struct CompileWorkerCommand {
-    /// Bytes of address space
+    /// Bytes of private memory
     memory: u64,
     /// Seconds of CPU time
     cpu: u64,

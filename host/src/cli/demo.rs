@@ -107,6 +107,7 @@ impl DemoCommand {
                         .parse()
                         .map_err(|error| Failure::usage(format!("{error}")))?,
                 ],
+                cache: None,
                 compiler: super::compile_worker::this_program(),
                 private: vec![origin.ip().into()],
                 dns: Vec::new(),

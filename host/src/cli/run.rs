@@ -6,7 +6,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use webtask_host::{Config, Host, chain, serve};
+use webtask_host::{Config, Host, Loads, StartError, chain, serve};
 
 use super::{Failure, keys::read_keyring};
 
@@ -50,7 +50,16 @@ pub(super) async fn run(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| failed(&error))?;
-    let host = Arc::new(Host::new(config).map_err(|error| failed(&error))?);
+    let host = Arc::new(Host::new(config).map_err(|error| {
+        let failure = failed(&error);
+        match error {
+            StartError::Cache(_) => failure.hint(
+                "--cache-dir takes a directory that is yours alone; for one that is, chmod 700",
+            ),
+            _ => failure,
+        }
+    })?);
+    let counted = host.clone();
     let mut watched = keys.map(|keys| Watched::new(keys, host.clone()));
     ready(listener.local_addr().map_err(|error| failed(&error))?)?;
 
@@ -78,6 +87,14 @@ pub(super) async fn run(
         () = server => {}
         () = signalled() => tracing::warn!("leaving at once"),
     }
+    let Loads {
+        compiled, loaded, ..
+    } = counted.loads();
+    tracing::info!(
+        compiled,
+        loaded,
+        "stopped; components compiled and loaded from disk"
+    );
     Ok(())
 }
 

@@ -46,6 +46,9 @@ pub(crate) struct ServeCommand {
     /// Where code may come from: a directory, a URL prefix, or a scheme such as https:// [default: https://]
     #[arg(long, value_name = "PREFIX")]
     allow_code: Vec<String>,
+    /// A directory that keeps compiled code for the next start, for you alone; made if missing [default: none]
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
     /// An address or range beyond the public internet that webtasks may reach, where a grant names the
     /// address itself
     #[arg(long, value_name = "CIDR")]
@@ -90,6 +93,7 @@ impl ServeCommand {
             } else {
                 self.allow_code
             })?,
+            cache: self.cache_dir.or(file.cache_dir),
             compiler: this_program(),
             private: private_ranges(if self.allow_private.is_empty() {
                 file.allow_private

@@ -2,18 +2,23 @@
 //!
 //! A component is read and compiled in a process of its own, which has bounds of memory and CPU time and
 //! nothing to lose: [`process`] is its owner and [`worker`] its inside. [`workshop`] is what both ways of
-//! compiling share, and [`code`] is where what they made becomes executable. Must not know tokens, URLs or
-//! requests.
+//! compiling share, [`store`] keeps what they made, and [`code`] is where it becomes executable. Must not know
+//! tokens, URLs or requests.
 
 mod analysis;
 mod code;
 mod engine;
 mod process;
+mod store;
 mod wire;
 mod worker;
 mod workshop;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -21,9 +26,11 @@ use tokio::sync::Semaphore;
 pub(crate) use analysis::{Analysis, Generation};
 pub(crate) use code::Code;
 pub(crate) use engine::config;
+pub(crate) use store::Store;
+pub use store::StoreError;
 pub use worker::compile_worker;
 
-use crate::Limits;
+use crate::{Limits, StartError};
 use process::Shop;
 use workshop::Workshop;
 
@@ -71,7 +78,7 @@ pub(crate) enum CompileError {
 struct Bounds {
     /// Wall-clock time, and how long a place is waited for.
     time: Duration,
-    /// Bytes of address space of the compiler.
+    /// Bytes of private memory of the compiler.
     memory: u64,
     /// Bytes of the component.
     component: u64,
@@ -86,6 +93,8 @@ pub(crate) struct Compilers {
     bounds: Bounds,
     places: Arc<Semaphore>,
     how: How,
+    /// What keeps native code beyond this process.
+    pub(crate) store: Option<Arc<Store>>,
 }
 
 enum How {
@@ -97,7 +106,12 @@ enum How {
 pub(crate) type Objection = Box<dyn Fn(&Analysis) -> Option<String> + Send>;
 
 impl Compilers {
-    pub(crate) fn new(compiler: Compiler, limits: &Limits) -> wasmtime::Result<Self> {
+    /// With a `cache`, the directory that keeps native code.
+    pub(crate) fn new(
+        compiler: Compiler,
+        cache: Option<&Path>,
+        limits: &Limits,
+    ) -> Result<Self, StartError> {
         let bounds = Bounds {
             time: limits.compile,
             memory: limits.compile_memory,
@@ -105,8 +119,13 @@ impl Compilers {
             compiled: limits.compiled_bytes,
             threads: threads(),
         };
-        let workshop = Workshop::new()?;
+        let workshop = Workshop::new().map_err(StartError::Engine)?;
+        let open = |path| {
+            let (compiled, all) = (limits.compiled_bytes, limits.cache_disk_bytes);
+            Store::open(path, workshop.fingerprint(), compiled, all)
+        };
         Ok(Self {
+            store: cache.map(open).transpose()?.map(Arc::new),
             how: match compiler {
                 Compiler::InProcess => How::InProcess(Arc::new(workshop)),
                 Compiler::Process(program) => {
@@ -120,8 +139,25 @@ impl Compilers {
 
     /// Compiles `wasm`, unless `objection` has one to what it shows of itself.
     ///
-    /// Dropping the future ends the compiler.
+    /// Keeps what comes of it as that of `digest`. Dropping the future ends the compiler.
     pub(crate) async fn compile(
+        &self,
+        wasm: Bytes,
+        digest: [u8; 32],
+        objection: Objection,
+    ) -> Result<Compiled, CompileError> {
+        let compiled = self.compile_anew(wasm, objection).await?;
+        let Some(store) = self.store.clone() else {
+            return Ok(compiled);
+        };
+        let put = store.clone();
+        let kept = tokio::task::spawn_blocking(move || put.put(&digest, compiled)).await;
+        // Nobody waits for it.
+        tokio::task::spawn_blocking(move || store.tidy());
+        kept.map_err(|panic| CompileError::Failed(panic.to_string()))
+    }
+
+    async fn compile_anew(
         &self,
         wasm: Bytes,
         objection: Objection,

@@ -108,10 +108,7 @@ mod tests {
     #[tokio::test]
     async fn a_frame_is_whole_and_unchanged_or_none() {
         let good = frame(Tag::Code, b"artefact");
-        assert_eq!(
-            read_all(&good).await,
-            Ok((Tag::Code, b"artefact".to_vec()))
-        );
+        assert_eq!(read_all(&good).await, Ok((Tag::Code, b"artefact".to_vec())));
         for cut in 0..good.len() {
             let part = good.get(..cut).unwrap();
             assert_eq!(read_all(part).await, Err(NoFrame::Gone), "{cut}");

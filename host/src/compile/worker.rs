@@ -16,8 +16,8 @@ use super::{
 /// Open files: the three pipes, and what the standard library opens to count the processors.
 const FILES: u64 = 16;
 
-/// How much less of a busy processor a compiler gets than what serves requests: about a tenth.
-const NICE: i32 = 10;
+/// How much less of a busy processor a compiler gets than what serves requests: about a third.
+const NICE: i32 = 5;
 
 /// Bytes of the text of an error: some quote the component.
 const REASON: usize = 4 << 10;
@@ -25,7 +25,7 @@ const REASON: usize = 4 << 10;
 /// Compiles the component on stdin to stdout, in the form that a [`Host`](crate::Host) with
 /// [`Compiler::Process`](crate::Compiler::Process) asks for.
 ///
-/// First gives up what it does not need for ever: address space beyond `memory` bytes, CPU time beyond `cpu`
+/// First gives up what it does not need for ever: memory beyond `memory` bytes, CPU time beyond `cpu`
 /// seconds, all but a few open files, files that grow, core dumps, and its place before others on the
 /// processor. So the process is good for nothing else. A component is at most `component` bytes.
 ///
@@ -33,7 +33,8 @@ const REASON: usize = 4 << 10;
 /// The limits cannot be set, or stdin or stdout fails: the owner is gone.
 pub fn compile_worker(memory: u64, cpu: u64, component: u64) -> io::Result<()> {
     for (resource, limit) in [
-        (Resource::As, memory),
+        // And not `As`, which counts what the allocators set aside and never touch: a quarter of a GiB.
+        (Resource::Data, memory),
         (Resource::Cpu, cpu),
         (Resource::Core, 0),
         (Resource::Fsize, 0),

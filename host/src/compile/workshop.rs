@@ -45,11 +45,7 @@ impl Workshop {
         }
     }
 
-    pub(super) fn compile(
-        &self,
-        generation: Generation,
-        wasm: &[u8],
-    ) -> wasmtime::Result<Vec<u8>> {
+    pub(super) fn compile(&self, generation: Generation, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
         let engine = match generation {
             Generation::P2 => &self.p2,
             Generation::P3 => &self.p3,

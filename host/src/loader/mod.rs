@@ -5,7 +5,13 @@
 mod fetch;
 mod source;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use moka::future::Cache;
@@ -53,7 +59,9 @@ pub enum LoadError {
         reason: String,
     },
     /// All compilers had other work.
-    #[error("no compiler was free within the limit compile; raise compilers, or find out who compiles so much")]
+    #[error(
+        "no compiler was free within the limit compile; raise compilers, or find out who compiles so much"
+    )]
     CompilersBusy,
     /// The component's native code is larger than the limit.
     #[error("{url} compiles to more than {limit} bytes, the limit compiled-bytes")]
@@ -160,6 +168,8 @@ impl Loader {
             limits,
             policy,
             compilers,
+            compiled: AtomicU64::new(0),
+            loaded: AtomicU64::new(0),
             fetching: Semaphore::new(fetches),
         };
         Self {
@@ -167,6 +177,13 @@ impl Loader {
             compiled,
             fetched,
             failed,
+        }
+    }
+
+    pub(crate) fn loads(&self) -> Loads {
+        Loads {
+            compiled: self.worker.compiled.load(Ordering::Relaxed),
+            loaded: self.worker.loaded.load(Ordering::Relaxed),
         }
     }
 
@@ -180,6 +197,16 @@ impl Loader {
         let source = self.worker.permit(url)?;
         if let Some(digest) = sha256
             && let Some(webtask) = self.compiled.get(&digest).await
+        {
+            return Ok(webtask);
+        }
+        // What is pinned and on disk needs no origin either.
+        if let Some(digest) = sha256
+            && self.worker.compilers.store.is_some()
+            && let Some(webtask) = self
+                .compiled
+                .optionally_get_with(digest, self.worker.kept(digest))
+                .await
         {
             return Ok(webtask);
         }
@@ -210,6 +237,16 @@ impl Loader {
             .try_get_with((url.to_owned(), sha256), flight)
             .await
     }
+}
+
+/// How components came into memory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Loads {
+    /// So many were compiled.
+    pub compiled: u64,
+    /// So many were loaded from the cache directory, compiled before.
+    pub loaded: u64,
 }
 
 impl LoadError {
@@ -271,6 +308,9 @@ impl LoadError {
 struct Worker {
     runtime: Runtime,
     compilers: Compilers,
+    /// See [`Loads`].
+    compiled: AtomicU64,
+    loaded: AtomicU64,
     egress: Arc<Egress>,
     allowed: Vec<CodePrefix>,
     limits: Limits,
@@ -289,6 +329,9 @@ impl Worker {
             url: source.shown(),
             reason,
         };
+        if let Some(webtask) = self.kept(digest).await {
+            return Ok(webtask);
+        }
         if let Some(reason) = not_a_component(&bytes) {
             return Err(invalid(reason.to_owned()));
         }
@@ -296,12 +339,9 @@ impl Worker {
         let size = bytes.len();
         let policy = self.policy.clone();
         // Before the compiler takes its time, and after it has read what is hostile.
-        let objection = move |analysis: &Analysis| {
-            let policy = policy.as_ref()?;
-            let mut imports = analysis.imports.iter();
-            imports.find_map(|name| policy.refuses_import(name))
-        };
-        let compiled = self.compilers.compile(bytes, Box::new(objection)).await;
+        let objection = move |analysis: &Analysis| objection(policy.as_deref(), analysis);
+        let compiled = self.compilers.compile(bytes, digest, Box::new(objection));
+        let compiled = compiled.await;
         let compiled = compiled.map_err(|error| LoadError::of_compiling(error, source.shown()))?;
         let compiling = started.elapsed();
         let runtime = self.runtime.clone();
@@ -311,9 +351,37 @@ impl Worker {
             Ok(Err(error)) => return Err(invalid(format!("{error:#}"))),
             Err(panic) => return Err(invalid(format!("it cannot be linked: {panic}"))),
         };
+        self.compiled.fetch_add(1, Ordering::Relaxed);
         tracing::info!(url = source.shown(), digest = hex(&digest), size, compiled = webtask.size, took = ?started.elapsed(), ?compiling, "compiled");
         Ok(Arc::new(webtask))
     }
+
+    /// The webtask whose native code is on disk. One that the policy refuses is refused by compiling it.
+    async fn kept(&self, digest: [u8; 32]) -> Option<Arc<Webtask>> {
+        let store = self.compilers.store.clone()?;
+        let (runtime, policy) = (self.runtime.clone(), self.policy.clone());
+        let started = Instant::now();
+        let load = move || {
+            let compiled = store.get(&digest)?;
+            if objection(policy.as_deref(), &compiled.analysis).is_some() {
+                return None;
+            }
+            let linked = runtime.link(compiled, digest);
+            let failed = |error: &_| tracing::warn!(%error, digest = hex(&digest), "compiled code cannot be loaded from disk; compiling anew");
+            linked.inspect_err(failed).ok()
+        };
+        let webtask = tokio::task::spawn_blocking(load).await.ok()??;
+        self.loaded.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(digest = hex(&digest), compiled = webtask.size, took = ?started.elapsed(), "loaded from disk");
+        Some(Arc::new(webtask))
+    }
+}
+
+/// What the platform has against a component that shows this of itself.
+fn objection(policy: Option<&Policy>, analysis: &Analysis) -> Option<String> {
+    let policy = policy?;
+    let mut imports = analysis.imports.iter();
+    imports.find_map(|name| policy.refuses_import(name))
 }
 
 /// SHA-256 of `bytes`, off the request threads: a megabyte takes half a millisecond.

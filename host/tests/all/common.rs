@@ -68,10 +68,20 @@ impl Running {
 
     /// With more in its environment.
     pub(crate) fn start_with(args: &[&str], environment: &[(&str, &str)], until: &str) -> Self {
+        Self::start_logged(args, environment, until, Stdio::null())
+    }
+
+    /// With its log somewhere.
+    pub(crate) fn start_logged(
+        args: &[&str],
+        environment: &[(&str, &str)],
+        until: &str,
+        log: Stdio,
+    ) -> Self {
         let mut child = webtask(args)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the command starts");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped"));

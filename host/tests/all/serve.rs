@@ -38,7 +38,12 @@ fn hello(keys: &str) -> String {
 }
 
 /// The status and body of one request; `None` if the process is gone.
-fn request(address: &str, method: &str, path: &str, token: &str) -> Option<(u16, String)> {
+pub(crate) fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    token: &str,
+) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address.strip_prefix("http://")?).ok()?;
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nwebtask-token: {token}\r\ncontent-length: 0\r\n\r\n"
