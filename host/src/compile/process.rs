@@ -284,7 +284,12 @@ fn cause(status: ExitStatus, words: &str, bounds: Bounds) -> CompileError {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc};
 

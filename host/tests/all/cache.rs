@@ -154,9 +154,8 @@ fn trap_16_what_is_wrong_on_disk_is_told_compiled_anew_and_replaced() {
     tokens.iter().for_each(|token| first.answers(token));
     first.stop();
     let kept = place.kept();
-    let [corrupt, cut, other, empty] = kept.as_slice() else {
-        panic!("{kept:?}");
-    };
+    assert_eq!(kept.len(), 4, "{kept:?}");
+    let (corrupt, cut, other, empty) = (&kept[0], &kept[1], &kept[2], &kept[3]);
     let replace = |path: &Path, bytes: &[u8]| {
         fs::remove_file(path).expect("own directory");
         fs::write(path, bytes).expect("own directory");
