@@ -7,7 +7,7 @@ use serde::Deserialize;
 use webtask_token::Keyring;
 
 use crate::{
-    CodePrefix, Limits, Revocations, Tenants, UnknownTenants, audit::Policy, limits,
+    CodePrefix, Compiler, Limits, Revocations, Tenants, UnknownTenants, audit::Policy, limits,
     tenant::TenantFile, trace::Traces,
 };
 
@@ -20,8 +20,12 @@ pub struct Config {
     pub revocations: Revocations,
     /// The numbers in force.
     pub limits: Limits,
+    /// The directory that keeps compiled code, for its owner alone; without one it is kept in memory only.
+    pub cache: Option<PathBuf>,
     /// Where code may come from.
     pub code: Vec<CodePrefix>,
+    /// Where code is compiled.
+    pub compiler: Compiler,
     /// Address ranges beyond the public internet that may be dialled, by literal address only.
     pub private: Vec<IpNet>,
     /// The servers that names are asked of; none for those of the machine's configuration.
@@ -75,6 +79,7 @@ impl std::str::FromStr for LogFormat {
 /// drain = "30s"
 /// keys = "keys.toml"
 /// allow-code = ["https://code.example.com/"]
+/// cache-dir = "/var/cache/webtask"
 /// allow-private = ["10.1.2.3/32"]
 /// dns = ["10.0.0.53:53"]
 /// ca = ["internal-ca.pem"]
@@ -118,6 +123,8 @@ pub struct ConfigFile {
     pub revocations: Option<PathBuf>,
     /// Where code may come from; any public https origin if nothing is said.
     pub allow_code: Vec<String>,
+    /// The directory that keeps compiled code; none if nothing is said.
+    pub cache_dir: Option<PathBuf>,
     /// Address ranges beyond the public internet that may be dialled.
     pub allow_private: Vec<String>,
     /// The name servers to ask; the machine's if nothing is said.

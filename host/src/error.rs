@@ -284,11 +284,23 @@ impl Error {
                 "The token is not valid",
             ),
             Self::Load(error) => match &**error {
-                Load::Busy => Row(
+                Load::Busy | Load::CompilersBusy => Row(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "overloaded",
                     Host,
                     "The host is at capacity",
+                ),
+                Load::CompileMemory { .. } => Row(
+                    StatusCode::BAD_GATEWAY,
+                    "component-compile-memory",
+                    Component,
+                    "Compiling the code takes too much memory",
+                ),
+                Load::Compiler { .. } => Row(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "compiler-failed",
+                    Host,
+                    "The compiler failed",
                 ),
                 Load::TenantBusy => Row(
                     StatusCode::TOO_MANY_REQUESTS,
@@ -326,7 +338,7 @@ impl Error {
                     Component,
                     "The code took too long to load",
                 ),
-                Load::TooLarge { .. } => Row(
+                Load::CompiledTooLarge { .. } | Load::TooLarge { .. } => Row(
                     StatusCode::BAD_GATEWAY,
                     "component-too-large",
                     Component,

@@ -26,13 +26,15 @@ use crate::{
     api,
     body::{HostBody, RequestBody, ResponseBody},
     capability::invocation::Invocation,
-    carrier, cors,
+    carrier,
+    compile::{Compilers, StoreError},
+    cors,
     ctx::Ctx,
     egress::{Egress, EgressError},
     gate::Gate,
     invoke::Run,
     lane::Lane,
-    loader::{Loader, Wanted},
+    loader::{Loader, Loads, Wanted},
     metrics::{Connected, Metrics, Now},
     observed::Observed,
     phases::Phase,
@@ -82,6 +84,9 @@ impl std::fmt::Debug for Host {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// Native code cannot be kept on disk.
+    #[error("no cache of compiled code")]
+    Cache(#[from] StoreError),
     /// Outbound connections cannot be made as configured.
     #[error("no outbound connections")]
     Egress(#[from] EgressError),
@@ -117,7 +122,9 @@ impl Host {
             keyring,
             revocations,
             limits,
+            cache,
             code,
+            compiler,
             private,
             dns,
             ca,
@@ -141,10 +148,12 @@ impl Host {
             None => None,
         };
         let observed = Arc::new(Observed::new(metrics, exporter));
+        let compilers = Compilers::new(compiler, cache.as_deref(), &limits)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
             loader: Loader::new(
                 runtime,
+                compilers,
                 egress.clone(),
                 code,
                 limits.clone(),
@@ -202,6 +211,12 @@ impl Host {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How components came into memory since the start.
+    #[must_use]
+    pub fn loads(&self) -> Loads {
+        self.loader.loads()
     }
 
     /// Takes `keyring` for all requests from now on; what is under way goes on with the old one.

@@ -7,7 +7,8 @@
 //! 3. The token is taken out of the request; no guest ever sees its own.
 //! 4. The keyring opens the token: what code, which secrets, what it may do, until when. A revoked one is
 //!    refused, and so is a request that a caveat rules out or that comes too often.
-//! 5. The loader finds the compiled component, or fetches, checks the digest and compiles.
+//! 5. The loader finds the compiled component, or fetches, checks the digest and has it compiled
+//!    in another process.
 //! 6. A secret that the code says it needs and the token does not hold ends the request here.
 //! 7. A place among the invocations is taken. A tenant or token that has all of its own is told 429; when all
 //!    are taken, requests wait for a moment, by tenant, and without one the answer is 503.
@@ -25,6 +26,7 @@ pub mod audit;
 mod body;
 mod capability;
 mod carrier;
+mod compile;
 mod config;
 mod cors;
 mod cpu;
@@ -61,6 +63,7 @@ mod text;
 mod trace;
 
 pub use body::{HostBody, ResponseBody};
+pub use compile::{Compiler, StoreError, compile_worker};
 pub use config::{Config, ConfigError, ConfigFile, LogFormat, LogFormatError};
 pub use egress::{
     Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, send,
@@ -70,7 +73,7 @@ pub use host::{Host, StartError};
 pub use invoke::InvokeError;
 pub use limit::Limit;
 pub use limits::Limits;
-pub use loader::{CodePrefix, CodePrefixError, LoadError, not_a_component};
+pub use loader::{CodePrefix, CodePrefixError, LoadError, Loads, not_a_component};
 pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::{ListenAddress, ListenError, Listener, Server, Tls, TlsError};
 pub use tenant::{Tenant, TenantFile, TenantLimits, Tenants, UnknownTenants};

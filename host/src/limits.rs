@@ -101,9 +101,17 @@ pub struct Limits {
     pub fetches: usize,
     /// Of those, for one tenant: a slow origin of code keeps no other tenant waiting. Default 32.
     pub tenant_fetches: usize,
-    /// Time to compile a component. Default 30 s.
+    /// Time to compile a component, and to wait for a compiler before. Default 30 s.
     #[serde(with = "duration")]
     pub compile: Duration,
+    /// Bytes of private memory that a compiler may have, in a process of its own. Default 1 GiB.
+    #[serde(with = "size")]
+    pub compile_memory: u64,
+    /// Components that are compiled at the same time, of one tenant half as many. Default 2.
+    pub compilers: usize,
+    /// Bytes of a component's native code, three to four times the component. Default 64 MiB.
+    #[serde(with = "size")]
+    pub compiled_bytes: u64,
     /// Invocations at the same time in this process. Default 500.
     pub invocations: u32,
     /// Of those, of one tenant: half, so that what is left for all others is as much as any one can take.
@@ -136,9 +144,12 @@ pub struct Limits {
     /// Time in which a caller must take something of its answer, and answer a ping of HTTP/2. Default 30 s.
     #[serde(with = "duration")]
     pub stall: Duration,
-    /// Bytes of components, before compilation, whose compiled code is kept in memory. Default 256 MiB.
+    /// Bytes of native code that are kept in memory. Default 1 GiB.
     #[serde(with = "size")]
     pub cache_bytes: u64,
+    /// Bytes of native code that are kept in the cache directory, if there is one. Default 1 GiB.
+    #[serde(with = "size")]
+    pub cache_disk_bytes: u64,
 }
 
 impl Limits {
@@ -195,6 +206,9 @@ impl Default for Limits {
             fetches: 64,
             tenant_fetches: 32,
             compile: Duration::from_secs(30),
+            compile_memory: 1 << 30,
+            compilers: 2,
+            compiled_bytes: 64 << 20,
             invocations: 500,
             tenant_invocations: 250,
             token_invocations: 125,
@@ -207,7 +221,8 @@ impl Default for Limits {
             head: Duration::from_secs(15),
             idle: Duration::from_secs(60),
             stall: Duration::from_secs(30),
-            cache_bytes: 256 << 20,
+            cache_bytes: 1 << 30,
+            cache_disk_bytes: 1 << 30,
         }
     }
 }

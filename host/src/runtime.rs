@@ -10,19 +10,16 @@ use std::{
 };
 
 use wasmtime::{
-    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
-    WasmBacktraceDetails,
-    component::{Component, Linker},
+    Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    component::Linker,
 };
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 use crate::{
-    Limits,
-    audit::{self, Interface},
-    capability,
+    Limits, capability,
+    compile::{self, Compiled, Generation},
     ctx::Ctx,
     lines::Lines,
-    needs,
     tenant::asked_of_policies,
 };
 
@@ -36,10 +33,7 @@ const HOST_STACK: usize = 3 << 19;
 /// Stacks for each invocation of WASI 0.3. Rust's take one.
 const STACKS: u32 = 4;
 
-/// The interface of `wasi:http` by which a component of WASI 0.3 is called.
-const HANDLER_P3: &str = "handler";
-
-/// Compiles components and links them with the host's capabilities.
+/// Loads compiled components and links them with the host's capabilities.
 #[derive(Clone)]
 pub(crate) struct Runtime {
     limits: Limits,
@@ -65,7 +59,7 @@ pub(crate) struct Webtask {
     pub(crate) needs: BTreeSet<String>,
     /// Names of its imports that a policy could refuse.
     pub(crate) imports: Vec<String>,
-    /// Bytes of the component, before compilation.
+    /// Bytes of its native code.
     pub(crate) size: usize,
     /// Its source lines, for backtraces.
     pub(crate) lines: Arc<Lines>,
@@ -89,13 +83,6 @@ impl Pre {
     }
 }
 
-/// A generation of WASI.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Generation {
-    P2,
-    P3,
-}
-
 impl Runtime {
     pub(crate) fn new(limits: &Limits) -> wasmtime::Result<Self> {
         let p2 = Linked::new(Generation::P2, limits)?;
@@ -107,24 +94,31 @@ impl Runtime {
         })
     }
 
-    /// Compiles and links. Takes CPU time in proportion to `wasm`: call it from a blocking thread.
-    pub(crate) fn prepare(&self, wasm: &[u8], digest: [u8; 32]) -> wasmtime::Result<Webtask> {
-        let generation = generation(wasm)?;
+    /// Links what was compiled. Takes a fraction of a millisecond, and some for the first component of its
+    /// generation: call it from a blocking thread.
+    pub(crate) fn link(
+        &self,
+        compiled: Compiled,
+        digest: [u8; 32],
+        lines: Lines,
+    ) -> wasmtime::Result<Webtask> {
+        let Compiled { analysis, code } = compiled;
+        let generation = analysis.generation;
         let Linked { engine, linker } = match generation {
             Generation::P2 => self.p2.clone(),
             Generation::P3 => self.p3()?,
         };
-        let pre = linker.instantiate_pre(&Component::new(&engine, wasm)?)?;
+        let pre = linker.instantiate_pre(&code.load(&engine)?)?;
         Ok(Webtask {
             pre: match generation {
                 Generation::P2 => Pre::P2(ProxyPre::new(pre)?),
                 Generation::P3 => Pre::P3(ServicePre::new(pre)?),
             },
             digest,
-            needs: needs::of(wasm)?,
-            imports: asked_of_policies(audit::imports(wasm)?),
-            size: wasm.len(),
-            lines: Arc::new(Lines::of(wasm, self.limits.debug_bytes)),
+            needs: analysis.needs,
+            imports: asked_of_policies(analysis.imports),
+            size: code.len(),
+            lines: Arc::new(lines),
         })
     }
 
@@ -137,29 +131,6 @@ impl Runtime {
         self.ticker.add(&linked.engine);
         Ok(made.insert(linked).clone())
     }
-}
-
-/// The generation whose handler `wasm` exports. 0.3 where it exports both: who built for both meant the
-/// newer one to be used where it can be. 0.2 where it exports none, and linking says what is missing.
-fn generation(wasm: &[u8]) -> Result<Generation, wasmparser::BinaryReaderError> {
-    use wasmparser::{Parser, Payload};
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(wasm) {
-        match payload? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentExportSection(exports) if depth == 0 => {
-                for export in exports {
-                    let export = export?.name.name.parse::<Interface>();
-                    if export.is_ok_and(|export| export.name == HANDLER_P3 && export.serves()) {
-                        return Ok(Generation::P3);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(Generation::P2)
 }
 
 impl Linked {
@@ -215,19 +186,11 @@ impl Ticker {
 /// The engine with the settings that measured best, or on-demand allocation where the address space
 /// does not hold the pool.
 fn engine(generation: Generation, limits: &Limits) -> wasmtime::Result<Engine> {
-    let mut config = Config::new();
-    config.epoch_interruption(true);
+    let mut config = compile::config(generation);
     let stack = usize::try_from(limits.stack).unwrap_or(usize::MAX);
     // wasmtime takes no stack of nothing.
     config.max_wasm_stack(stack.max(1));
     config.async_stack_size(stack.saturating_add(HOST_STACK));
-    // The environment is no say in it: `Lines` reads source lines, within bounds.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
-    match generation {
-        // WASI 0.2 needs none of it, and a call costs a third less without.
-        Generation::P2 => config.concurrency_support(false),
-        Generation::P3 => config.wasm_component_model_async(true),
-    };
     let mut pool = pool(limits);
     if generation == Generation::P3 {
         // A component made of several may have a task that waits in each, and each wait holds a stack.

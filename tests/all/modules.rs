@@ -41,6 +41,43 @@ fn only_the_error_mapping_names_a_status() {
     }
 }
 
+/// Trap 16: native code becomes executable in one place, which says why it may.
+#[test]
+fn trap_16_unsafe_stands_in_one_module() {
+    let mut files = Vec::new();
+    for dir in [
+        "host/src",
+        "host/token/src",
+        "host/tests",
+        "host/benches",
+        "tests/all",
+        "tests/src",
+    ] {
+        rust_files(&root().join(dir), &mut files);
+    }
+    // In pieces, so that this file is not found.
+    let words = [
+        ["uns", "afe {"].concat(),
+        ["uns", "afe_code"].concat(),
+        ["Component::des", "erialize"].concat(),
+    ];
+    files.retain(|file| {
+        let text = fs::read_to_string(file).expect("a file");
+        words.iter().any(|word| text.contains(word))
+    });
+    assert!(
+        files.len() == 1 && files[0].ends_with("host/src/compile/code.rs"),
+        "{files:?}"
+    );
+    // Forbidden cannot be allowed again, denied can: so each package but the host's forbids.
+    let manifest = |path: &str| read(path).contains(&format!("{} = \"forbid\"", words[1]));
+    assert!(
+        manifest("Cargo.toml")
+            && manifest("tests/Cargo.toml")
+            && read("host/Cargo.toml").contains(&format!("{} = \"deny\"", words[1]))
+    );
+}
+
 #[test]
 fn the_library_knows_nothing_of_the_command_line() {
     let mut files = Vec::new();

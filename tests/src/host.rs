@@ -13,8 +13,8 @@ use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Config, ConfigFile, Host, Limits, ListenAddress, Listener, Revocations, Server,
-    Tenants, Tls, Traces,
+    CodePrefix, Compiler, Config, ConfigFile, Host, Limits, ListenAddress, Listener, Loads,
+    Revocations, Server, Tenants, Tls, Traces,
     audit::{Interface, Policy, Standing},
 };
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
@@ -36,6 +36,8 @@ pub struct TestHost {
 /// What the host is made of.
 pub struct Builder {
     limits: Limits,
+    cache: Option<PathBuf>,
+    compiler: Compiler,
     code: Vec<CodePrefix>,
     private: Vec<&'static str>,
     dns: Vec<SocketAddr>,
@@ -93,6 +95,20 @@ impl Builder {
     #[must_use]
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
+        self
+    }
+
+    /// Compiles there.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// Keeps compiled code in this directory.
+    #[must_use]
+    pub fn cache(mut self, directory: &Path) -> Self {
+        self.cache = Some(directory.to_owned());
         self
     }
 
@@ -174,6 +190,8 @@ impl Builder {
             tenants: self.read_tenants(),
             limits: self.limits,
             code: self.code,
+            cache: self.cache,
+            compiler: self.compiler,
             private,
             dns: self.dns,
             ca: self.ca,
@@ -216,6 +234,8 @@ impl TestHost {
         limits.wall = SOON * 2;
         Builder {
             limits,
+            cache: None,
+            compiler: Compiler::InProcess,
             code: vec![BUILT.parse().expect("the guests are built")],
             private: Vec::new(),
             dns: Vec::new(),
@@ -233,6 +253,11 @@ impl TestHost {
     /// A host with the defaults of the tests.
     pub async fn start() -> Self {
         Self::builder().start().await
+    }
+
+    /// How components came into memory.
+    pub fn loads(&self) -> Loads {
+        self.host.loads()
     }
 
     /// Seals `claims` for this host.

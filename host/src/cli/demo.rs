@@ -109,6 +109,8 @@ impl DemoCommand {
                         .parse()
                         .map_err(|error| Failure::usage(format!("{error}")))?,
                 ],
+                cache: None,
+                compiler: super::compile_worker::this_program(),
                 private: vec![origin.ip().into()],
                 dns: Vec::new(),
                 ca: Vec::new(),

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Data goes to stdout, everything else to stderr.
 
 pub(crate) mod audit;
+mod compile_worker;
 pub(crate) mod config;
 mod demo;
 pub(crate) mod invoke;
@@ -122,6 +123,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Audit(audit::AuditCommand),
+    #[command(hide = true)]
+    CompileWorker(compile_worker::CompileWorkerCommand),
     Config(config::ConfigCommand),
     Demo(demo::DemoCommand),
     Invoke(invoke::InvokeCommand),
@@ -139,6 +142,7 @@ impl Cli {
         }
         match self.command {
             Command::Audit(command) => command.run(),
+            Command::CompileWorker(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Invoke(command) => command.run(),

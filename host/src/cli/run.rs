@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use webtask_host::{Config, Host, chain};
+use webtask_host::{Config, Host, Loads, StartError, chain};
 
 use super::{Failure, keys::read_keyring, reload::Watched, sockets::Sockets};
 
@@ -70,7 +70,16 @@ pub(super) async fn run(
     let failed =
         |error: &dyn std::error::Error| Failure::usage(format!("cannot start: {}", chain(error)));
     let mut signals = Signals::new().map_err(|error| failed(&error))?;
-    let host = Arc::new(Host::new(config).map_err(|error| failed(&error))?);
+    let host = Arc::new(Host::new(config).map_err(|error| {
+        let failure = failed(&error);
+        match error {
+            StartError::Cache(_) => failure.hint(
+                "--cache-dir takes a directory that is yours alone; for one that is, chmod 700",
+            ),
+            _ => failure,
+        }
+    })?);
+    let counted = host.clone();
     let mut files = watched(&sockets, keys, &host);
     ready(&sockets)?;
     notify(NotifyState::Ready);
@@ -92,6 +101,14 @@ pub(super) async fn run(
         () = server => {}
         () = signals.end() => tracing::warn!("leaving at once"),
     }
+    let Loads {
+        compiled, loaded, ..
+    } = counted.loads();
+    tracing::info!(
+        compiled,
+        loaded,
+        "stopped; components compiled and loaded from disk"
+    );
     Ok(())
 }
 

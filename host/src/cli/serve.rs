@@ -7,6 +7,7 @@ use webtask_host::{Config, ConfigFile, LogFormat, Revocations, chain};
 
 use super::{
     Failure, block_on,
+    compile_worker::this_program,
     keys::read_keyring,
     logging, print,
     run::run,
@@ -48,6 +49,9 @@ pub(crate) struct ServeCommand {
     /// Where code may come from: a directory, a URL prefix, or a scheme such as https:// [default: https://]
     #[arg(long, value_name = "PREFIX")]
     allow_code: Vec<String>,
+    /// A directory that keeps compiled code for the next start, for you alone; made if missing [default: none]
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
     /// An address or range beyond the public internet that webtasks may reach, where a grant names the
     /// address itself
     #[arg(long, value_name = "CIDR")]
@@ -102,6 +106,8 @@ impl ServeCommand {
             policy: settings.policy,
             tenants: settings.tenants,
             traces: traces::from_environment()?,
+            cache: settings.cache,
+            compiler: this_program(),
         };
         block_on(async {
             let sockets = sockets.bind().await?;
@@ -121,6 +127,7 @@ impl ServeCommand {
         file.keys = self.keys.clone().or(file.keys);
         file.revocations = self.revocations.clone().or(file.revocations);
         file.policy = self.policy.clone().or(file.policy);
+        file.cache_dir = self.cache_dir.clone().or(file.cache_dir);
         file.allow_code = all(&self.allow_code, file.allow_code);
         file.allow_private = all(&self.allow_private, file.allow_private);
         file.dns = all(&self.dns, file.dns);

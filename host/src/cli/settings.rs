@@ -26,6 +26,7 @@ pub(super) struct Settings {
     pub(super) dns: Vec<SocketAddr>,
     pub(super) ca: Vec<PathBuf>,
     pub(super) policy: Option<Policy>,
+    pub(super) cache: Option<PathBuf>,
     pub(super) tenants: Tenants,
 }
 
@@ -48,6 +49,7 @@ impl Settings {
             private: private_ranges(&file.allow_private)?,
             dns: name_servers(&file.dns)?,
             ca: file.ca,
+            cache: file.cache_dir,
             policy: file.policy.as_deref().map(read_policy).transpose()?,
         })
     }

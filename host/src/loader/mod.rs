@@ -5,7 +5,13 @@
 mod fetch;
 mod source;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use moka::future::Cache;
@@ -16,8 +22,10 @@ use webtask_token::LinkId;
 use crate::{
     Limits,
     admission::{Asking, AtBound, Place, Places, Refused},
-    audit::{self, Policy},
+    audit::Policy,
+    compile::{Analysis, CompileError, Compilers},
     egress::Egress,
+    lines::Lines,
     observed::Observed,
     runtime::{Runtime, Webtask},
     tenant::Ceiling,
@@ -29,11 +37,8 @@ pub use source::{CodePrefix, CodePrefixError, not_a_component};
 /// How long the answer of an unpinned URL is taken as current.
 const UNPINNED_FRESH: Duration = Duration::from_secs(2);
 
-/// Compilations at the same time: each uses several threads of its own.
-const COMPILERS: u32 = 2;
-
-/// Of those, for one tenant: another one's code never waits for both.
-const COMPILERS_OF_TENANT: u32 = 1;
+/// How long what cannot be compiled is not tried again: each try costs all that the limits allow.
+const FAILED_FRESH: Duration = Duration::from_secs(60);
 
 /// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +47,35 @@ pub enum LoadError {
     /// Too many components are being fetched.
     #[error("too many components are being fetched at the same time, the limit fetches")]
     Busy,
+    /// Compiling took too much memory.
+    #[error("compiling {url} took more than {limit} bytes of memory, the limit compile-memory")]
+    CompileMemory {
+        /// The code's URL, without query.
+        url: String,
+        /// The limit in force.
+        limit: u64,
+    },
+    /// The compiler failed: it could not be started, crashed, or was killed.
+    #[error("the compiler of {url} failed: {reason}")]
+    Compiler {
+        /// The code's URL, without query.
+        url: String,
+        /// What is known of it.
+        reason: String,
+    },
+    /// All compilers had other work.
+    #[error(
+        "no compiler was free within the limit compile; raise compilers, or find out who compiles so much"
+    )]
+    CompilersBusy,
+    /// The component's native code is larger than the limit.
+    #[error("{url} compiles to more than {limit} bytes, the limit compiled-bytes")]
+    CompiledTooLarge {
+        /// The code's URL, without query.
+        url: String,
+        /// The limit in force.
+        limit: u64,
+    },
     /// The platform does not allow code from there.
     #[error("code from {url} is not allowed on this host; allow it with --allow-code {hint}")]
     Denied {
@@ -94,7 +128,7 @@ pub enum LoadError {
         tenant: String,
     },
     /// Fetching or compiling took too long.
-    #[error("{what} {url} took longer than {limit:?}")]
+    #[error("{what} {url} took longer than {limit:?}, the limit {}", if *.what == "fetching" { "fetch" } else { "compile" })]
     Timeout {
         /// `fetching` or `compiling`.
         what: &'static str,
@@ -118,6 +152,10 @@ impl LoadError {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Busy => "busy",
+            Self::CompileMemory { .. } => "compile-memory",
+            Self::CompiledTooLarge { .. } => "compiled-too-large",
+            Self::Compiler { .. } => "compiler",
+            Self::CompilersBusy => "compilers-busy",
             Self::Denied { .. } => "denied",
             Self::Digest { .. } => "digest",
             Self::Fetch { .. } => "fetch",
@@ -140,6 +178,8 @@ pub(crate) struct Loader {
     /// URL of his own fails alone, and no tenant waits for the place of another. Kept for a moment, for tokens
     /// without a digest.
     fetched: Cache<Flight, Arc<Webtask>>,
+    /// What cannot be compiled, by SHA-256 of the component.
+    failed: Cache<[u8; 32], Arc<LoadError>>,
 }
 
 /// Tenant, URL and the token's digest.
@@ -159,6 +199,7 @@ pub(crate) struct Wanted<'a> {
 impl Loader {
     pub(crate) fn new(
         runtime: Runtime,
+        compilers: Compilers,
         egress: Arc<Egress>,
         allowed: Vec<CodePrefix>,
         limits: Limits,
@@ -173,14 +214,19 @@ impl Loader {
             .max_capacity(10_000)
             .time_to_live(UNPINNED_FRESH)
             .build();
+        let failed = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(FAILED_FRESH)
+            .build();
         let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
         let worker = Worker {
             runtime,
             egress,
             allowed,
             policy,
-            // Whoever waits here was fetched, which bounds their number; the limit compile bounds the time.
-            compiling: Places::new(COMPILERS, usize::MAX, limits.compile, AtBound::Wait),
+            compilers,
+            compiled: AtomicU64::new(0),
+            loaded: AtomicU64::new(0),
             fetching: Places::new(
                 count(limits.fetches),
                 limits.queue,
@@ -195,6 +241,14 @@ impl Loader {
             observed,
             compiled,
             fetched,
+            failed,
+        }
+    }
+
+    pub(crate) fn loads(&self) -> Loads {
+        Loads {
+            compiled: self.worker.compiled.load(Ordering::Relaxed),
+            loaded: self.worker.loaded.load(Ordering::Relaxed),
         }
     }
 
@@ -231,6 +285,17 @@ impl Loader {
             self.observed.metrics.looked_up(true);
             return Ok(webtask);
         }
+        // What is pinned and on disk needs no origin either.
+        if let Some(digest) = sha256
+            && self.worker.compilers.store.is_some()
+            && let Some(webtask) = self
+                .compiled
+                .optionally_get_with(digest, self.worker.kept(digest))
+                .await
+        {
+            self.observed.metrics.looked_up(true);
+            return Ok(webtask);
+        }
         self.observed.metrics.looked_up(false);
         let metrics = &self.observed.metrics;
         let flight = async {
@@ -246,17 +311,24 @@ impl Loader {
                     found,
                 });
             }
+            if let Some(error) = self.failed.get(&found).await {
+                return Err(error.of(source.shown()));
+            }
             // Verified: from here on all who want this digest share one flight.
-            let asking = wanted.asking(COMPILERS_OF_TENANT);
+            let asking = wanted.asking(self.worker.compilers.of_tenant());
             let compile = async {
                 let started = Instant::now();
-                let worker = self.worker.clone();
-                let compiled = worker.compile(source, bytes, found, asking).await;
+                let compiled = self.worker.compile(source, bytes, found, &asking).await;
                 metrics.compiled(started.elapsed(), &compiled);
                 compiled
             };
-            let compiled = self.compiled.try_get_with(found, compile).await;
-            compiled.map_err(|error| error.of(source.shown()))
+            match self.compiled.try_get_with(found, compile).await {
+                Err(error) if error.is_of_the_code() => {
+                    self.failed.insert(found, error.clone()).await;
+                    Err(error.of(source.shown()))
+                }
+                compiled => compiled.map_err(|error| error.of(source.shown())),
+            }
         };
         let key = (wanted.tenant.clone(), wanted.url.to_owned(), sha256);
         self.fetched.try_get_with(key, flight).await
@@ -275,6 +347,16 @@ impl Wanted<'_> {
     }
 }
 
+/// How components came into memory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Loads {
+    /// So many were compiled.
+    pub compiled: u64,
+    /// So many were loaded from the cache directory, compiled before.
+    pub loaded: u64,
+}
+
 impl LoadError {
     /// The same failure for another URL of the same code: a flight's error goes to all who shared it, and
     /// none of them is to read another's URL.
@@ -289,10 +371,43 @@ impl LoadError {
                 url,
                 limit: *limit,
             },
+            Self::CompileMemory { limit, .. } => Self::CompileMemory { url, limit: *limit },
+            Self::CompiledTooLarge { limit, .. } => Self::CompiledTooLarge { url, limit: *limit },
+            Self::Compiler { reason, .. } => Self::Compiler {
+                url,
+                reason: reason.clone(),
+            },
+            Self::CompilersBusy => Self::CompilersBusy,
             other => Self::Fetch {
                 url,
                 reason: other.to_string(),
             },
+        }
+    }
+
+    /// Whether the same bytes will fail again, after all that the limits allow.
+    fn is_of_the_code(&self) -> bool {
+        matches!(
+            self,
+            Self::CompileMemory { .. }
+                | Self::CompiledTooLarge { .. }
+                | Self::Invalid { .. }
+                | Self::Timeout { .. }
+        )
+    }
+
+    fn of_compiling(error: CompileError, url: String) -> Self {
+        match error {
+            CompileError::Busy => Self::CompilersBusy,
+            CompileError::Failed(reason) => Self::Compiler { url, reason },
+            CompileError::Invalid(reason) => Self::Invalid { url, reason },
+            CompileError::Memory(limit) => Self::CompileMemory { url, limit },
+            CompileError::Timeout(limit) => Self::Timeout {
+                what: "compiling",
+                url,
+                limit,
+            },
+            CompileError::TooLarge(limit) => Self::CompiledTooLarge { url, limit },
         }
     }
 }
@@ -300,11 +415,14 @@ impl LoadError {
 /// What fetching and compiling need.
 struct Worker {
     runtime: Runtime,
+    compilers: Compilers,
+    /// See [`Loads`].
+    compiled: AtomicU64,
+    loaded: AtomicU64,
     egress: Arc<Egress>,
     allowed: Vec<CodePrefix>,
     limits: Limits,
     policy: Option<Arc<Policy>>,
-    compiling: Arc<Places>,
     fetching: Arc<Places>,
     tenant_fetches: u32,
 }
@@ -323,55 +441,71 @@ impl Worker {
     }
 
     async fn compile(
-        self: Arc<Self>,
+        &self,
         source: &Source,
         bytes: Bytes,
         digest: [u8; 32],
-        asking: Asking,
+        asking: &Asking,
     ) -> Result<Arc<Webtask>, LoadError> {
-        let limit = self.limits.compile;
         let invalid = |reason| LoadError::Invalid {
             url: source.shown(),
             reason,
         };
+        if let Some(webtask) = self.kept(digest).await {
+            return Ok(webtask);
+        }
         if let Some(reason) = not_a_component(&bytes) {
             return Err(invalid(reason.to_owned()));
         }
         let started = Instant::now();
         let size = bytes.len();
-        let compiled = tokio::time::timeout(limit, async {
-            let place = self.compiling.take(&asking).await;
-            let (runtime, policy) = (self.runtime.clone(), self.policy.clone());
-            let work = move || {
-                // The thread holds the place: a compilation that nobody awaits any more still counts.
-                let _place = place;
-                if let Some(policy) = policy {
-                    let imports = audit::imports(&bytes).map_err(wasmtime::Error::new)?;
-                    let mut outside = imports
-                        .iter()
-                        .filter_map(|name| policy.refuses_import(name));
-                    if let Some(reason) = outside.next() {
-                        return Err(wasmtime::Error::msg(reason));
-                    }
-                }
-                runtime.prepare(&bytes, digest)
-            };
-            tokio::task::spawn_blocking(work).await
-        })
-        .await
-        .map_err(|_| LoadError::Timeout {
-            what: "compiling",
-            url: source.shown(),
-            limit,
-        })?;
-        let webtask = match compiled {
+        let policy = self.policy.clone();
+        // Before the compiler takes its time, and after it has read what is hostile.
+        let objection = move |analysis: &Analysis| objection(policy.as_deref(), analysis);
+        let compiled = self.compilers.compile(bytes.clone(), digest, asking, Box::new(objection));
+        let compiled = compiled.await;
+        let compiled = compiled.map_err(|error| LoadError::of_compiling(error, source.shown()))?;
+        let compiling = started.elapsed();
+        let (runtime, most) = (self.runtime.clone(), self.limits.debug_bytes);
+        let link = move || runtime.link(compiled, digest, Lines::of(&bytes, most));
+        let linked = tokio::task::spawn_blocking(link).await;
+        let webtask = match linked {
             Ok(Ok(webtask)) => webtask,
             Ok(Err(error)) => return Err(invalid(format!("{error:#}"))),
-            Err(panic) => return Err(invalid(format!("the compiler failed: {panic}"))),
+            Err(panic) => return Err(invalid(format!("it cannot be linked: {panic}"))),
         };
-        tracing::info!(url = source.shown(), digest = hex(&digest), size, took = ?started.elapsed(), "compiled");
+        self.compiled.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(url = source.shown(), digest = hex(&digest), size, compiled = webtask.size, took = ?started.elapsed(), ?compiling, "compiled");
         Ok(Arc::new(webtask))
     }
+
+    /// The webtask whose native code is on disk. One that the policy refuses is refused by compiling it.
+    async fn kept(&self, digest: [u8; 32]) -> Option<Arc<Webtask>> {
+        let store = self.compilers.store.clone()?;
+        let (runtime, policy) = (self.runtime.clone(), self.policy.clone());
+        let started = Instant::now();
+        let load = move || {
+            let compiled = store.get(&digest)?;
+            if objection(policy.as_deref(), &compiled.analysis).is_some() {
+                return None;
+            }
+            // Its debug information is not kept beside it: a backtrace has names and offsets then.
+            let linked = runtime.link(compiled, digest, Lines::default());
+            let failed = |error: &_| tracing::warn!(%error, digest = hex(&digest), "compiled code cannot be loaded from disk; compiling anew");
+            linked.inspect_err(failed).ok()
+        };
+        let webtask = tokio::task::spawn_blocking(load).await.ok()??;
+        self.loaded.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(digest = hex(&digest), compiled = webtask.size, took = ?started.elapsed(), "loaded from disk");
+        Some(Arc::new(webtask))
+    }
+}
+
+/// What the platform has against a component that shows this of itself.
+fn objection(policy: Option<&Policy>, analysis: &Analysis) -> Option<String> {
+    let policy = policy?;
+    let mut imports = analysis.imports.iter();
+    imports.find_map(|name| policy.refuses_import(name))
 }
 
 /// SHA-256 of `bytes`, off the request threads: a megabyte takes half a millisecond.

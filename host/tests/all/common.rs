@@ -69,16 +69,30 @@ impl Running {
 
     /// With more in its environment.
     pub(crate) fn start_with(args: &[&str], environment: &[(&str, &str)], until: &str) -> Self {
+        Self::start_logged(args, environment, until, Stdio::null())
+    }
+
+    /// With its log somewhere.
+    pub(crate) fn start_logged(
+        args: &[&str],
+        environment: &[(&str, &str)],
+        until: &str,
+        log: Stdio,
+    ) -> Self {
         let mut command = webtask(args);
         command.envs(environment.iter().copied());
-        Self::spawn(command, until)
+        Self::spawn_logged(command, until, log)
     }
 
     /// Any command that ends in a running one.
-    pub(crate) fn spawn(mut command: Command, until: &str) -> Self {
+    pub(crate) fn spawn(command: Command, until: &str) -> Self {
+        Self::spawn_logged(command, until, Stdio::null())
+    }
+
+    fn spawn_logged(mut command: Command, until: &str, log: Stdio) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the command starts");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped"));

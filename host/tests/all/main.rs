@@ -2,8 +2,11 @@
 #![expect(clippy::indexing_slicing, reason = "a test may fail there")]
 
 mod audit;
+mod bombs;
+mod cache;
 mod command;
 mod common;
+mod compile;
 mod faults;
 mod logging;
 mod outbound;

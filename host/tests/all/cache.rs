@@ -1,0 +1,290 @@
+//! Compiled code on disk: a restart compiles nothing, and nothing but this host's own code is loaded.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use webtask_tests::examples;
+
+use crate::{
+    bombs,
+    common::{Running, failure, keyring, run, stdout, text, webtask},
+    serve::request,
+};
+
+/// A directory with a keyring, code, and a cache.
+struct Place {
+    dir: tempfile::TempDir,
+    keys: String,
+}
+
+/// A serving process of it.
+struct Server {
+    running: Running,
+    log: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let (dir, keys) = keyring();
+        fs::create_dir(dir.path().join("code")).expect("own directory");
+        Self { dir, keys }
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.dir.path().join("cache")
+    }
+
+    /// The files of native code.
+    fn kept(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.cache()).expect("a cache");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        paths
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "code")
+            })
+            .collect()
+    }
+
+    /// Tokens of components with a digest of their own each.
+    fn tokens(&self, number: usize) -> Vec<String> {
+        let hello = fs::read(examples::HELLO).expect("hello is built");
+        let token = |number| {
+            let file = self.dir.path().join(format!("code/{number}.wasm"));
+            fs::write(&file, bombs::unseen(&hello, number)).expect("own directory");
+            let args = [
+                "token",
+                "create",
+                "--keys",
+                &self.keys,
+                "--url",
+                text(&file),
+            ];
+            stdout(&run(&args))
+        };
+        (0..number).map(token).collect()
+    }
+
+    fn args(&self, cache: &Path, revocations: &str) -> Vec<String> {
+        let code = self.dir.path().join("code");
+        let revocations = self.dir.path().join(revocations);
+        let args = [
+            "serve",
+            "--keys",
+            &self.keys,
+            "--listen",
+            "127.0.0.1:0",
+            "--allow-code",
+            text(&code),
+            "--cache-dir",
+            text(cache),
+            "--revocations",
+            text(&revocations),
+        ];
+        args.map(str::to_owned).to_vec()
+    }
+
+    fn start(&self, name: &str) -> Server {
+        self.start_in(name, &self.cache())
+    }
+
+    fn start_in(&self, name: &str, cache: &Path) -> Server {
+        let log = self.dir.path().join(format!("{name}.log"));
+        let args = self.args(cache, &format!("{name}.revocations"));
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let file = fs::File::create(&log).expect("own directory");
+        let running = Running::start_logged(&args, &[], "listening", Stdio::from(file));
+        Server { running, log }
+    }
+}
+
+impl Server {
+    fn answers(&self, token: &str) {
+        let answer = request(&self.running.address, "GET", "/run", token);
+        let (status, answer) = answer.expect("the server answers");
+        assert_eq!(status, 200, "{answer}\n{}", self.log());
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("a log")
+    }
+
+    /// Ends well; what it logged.
+    fn stop(mut self) -> String {
+        self.running.signal("-TERM");
+        assert!(self.running.wait().success());
+        self.log()
+    }
+}
+
+fn counted(log: &str) -> String {
+    let last = log
+        .lines()
+        .find(|line| line.contains("stopped; components"));
+    let words = last.unwrap_or_default().split_whitespace();
+    let counts: Vec<_> = words.filter(|word| word.contains("ed=")).collect();
+    counts.join(" ")
+}
+
+#[test]
+fn a_restart_with_a_full_cache_compiles_nothing() {
+    let place = Place::new();
+    let tokens = place.tokens(3);
+    let first = place.start("first");
+    tokens.iter().for_each(|token| first.answers(token));
+    assert_eq!(counted(&first.stop()), "compiled=3 loaded=0");
+    // Not even the components are needed.
+    fs::remove_dir_all(place.dir.path().join("code")).expect("own directory");
+    fs::create_dir(place.dir.path().join("code")).expect("own directory");
+    let second = place.start("second");
+    tokens.iter().for_each(|token| second.answers(token));
+    assert_eq!(counted(&second.stop()), "compiled=0 loaded=3");
+}
+
+/// Trap 16, with the command.
+#[test]
+fn trap_16_what_is_wrong_on_disk_is_told_compiled_anew_and_replaced() {
+    let place = Place::new();
+    let tokens = place.tokens(4);
+    let first = place.start("first");
+    tokens.iter().for_each(|token| first.answers(token));
+    first.stop();
+    let kept = place.kept();
+    assert_eq!(kept.len(), 4, "{kept:?}");
+    let (corrupt, cut, other, empty) = (&kept[0], &kept[1], &kept[2], &kept[3]);
+    let replace = |path: &Path, bytes: &[u8]| {
+        fs::remove_file(path).expect("own directory");
+        fs::write(path, bytes).expect("own directory");
+    };
+    let mut bytes = fs::read(corrupt).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    replace(corrupt, &bytes);
+    let bytes = fs::read(cut).expect("a file");
+    replace(cut, &bytes[..bytes.len() - 1]);
+    replace(other, &fs::read(empty).expect("a file"));
+    replace(empty, b"");
+    let second = place.start("second");
+    tokens.iter().for_each(|token| second.answers(token));
+    let log = second.stop();
+    assert_eq!(counted(&log), "compiled=4 loaded=0", "{log}");
+    assert_eq!(log.matches("not as this host wrote it").count(), 4, "{log}");
+    let third = place.start("third");
+    tokens.iter().for_each(|token| third.answers(token));
+    assert_eq!(counted(&third.stop()), "compiled=0 loaded=4");
+    // Another host's: all of it, and another key.
+    fs::remove_file(place.cache().join("key")).expect("own directory");
+    let fourth = place.start("fourth");
+    tokens.iter().for_each(|token| fourth.answers(token));
+    assert_eq!(counted(&fourth.stop()), "compiled=4 loaded=0");
+}
+
+#[test]
+fn a_kill_while_code_is_written_leaves_nothing_harmful() {
+    let place = Place::new();
+    let tokens = place.tokens(12);
+    for (round, share) in tokens.chunks(4).enumerate() {
+        let mut server = place.start(&format!("round{round}"));
+        std::thread::scope(|scope| {
+            for token in share {
+                let address = server.running.address.clone();
+                // It may be gone before it answers.
+                scope.spawn(move || drop(request(&address, "GET", "/run", token)));
+            }
+            // Others are under way then.
+            while place.kept().len() < round * 4 + 1
+                && server
+                    .running
+                    .child
+                    .try_wait()
+                    .is_ok_and(|end| end.is_none())
+            {
+                std::thread::yield_now();
+            }
+            server.running.signal("-KILL");
+        });
+        server.running.wait();
+    }
+    let kept = place.kept().len();
+    assert!(kept >= 3, "{kept}");
+    let last = place.start("last");
+    tokens.iter().for_each(|token| last.answers(token));
+    let log = last.stop();
+    assert_eq!(
+        counted(&log),
+        format!("compiled={} loaded={kept}", 12 - kept),
+        "{log}"
+    );
+    assert!(!log.contains("not as this host wrote it"), "{log}");
+}
+
+#[test]
+fn two_processes_fill_one_directory() {
+    let place = Place::new();
+    let tokens = place.tokens(6);
+    let servers = [place.start("one"), place.start("two")];
+    std::thread::scope(|scope| {
+        for server in &servers {
+            let tokens = &tokens;
+            scope.spawn(move || tokens.iter().for_each(|token| server.answers(token)));
+        }
+    });
+    for server in servers {
+        let log = server.stop();
+        assert!(!log.contains("WARN"), "{log}");
+    }
+    assert_eq!(place.kept().len(), 6);
+    let third = place.start("third");
+    tokens.iter().for_each(|token| third.answers(token));
+    assert_eq!(counted(&third.stop()), "compiled=0 loaded=6");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_costs_only_the_keeping() {
+    let place = Place::new();
+    let tokens = place.tokens(2);
+    let gone = place.start("gone");
+    fs::remove_dir_all(place.cache()).expect("own directory");
+    gone.answers(&tokens[0]);
+    let log = gone.stop();
+    assert!(log.contains("cannot be kept on disk"), "{log}");
+    // A full disk, where this user may make one.
+    let small = place.dir.path().join("small");
+    fs::create_dir(&small).expect("own directory");
+    let mut mount = Command::new("mount");
+    mount.args([
+        "-t",
+        "tmpfs",
+        "-o",
+        "size=64k,mode=700",
+        "none",
+        text(&small),
+    ]);
+    if !mount.status().is_ok_and(|status| status.success()) {
+        eprintln!("no file system of its own to fill");
+        return;
+    }
+    let full = place.start_in("full", &small);
+    full.answers(&tokens[1]);
+    let log = full.stop();
+    let left = fs::read_dir(&small).expect("a directory").count();
+    let unmounted = Command::new("umount").arg(&small).status();
+    assert!(unmounted.expect("umount runs").success());
+    assert!(log.contains("cannot be kept on disk"), "{log}");
+    assert_eq!(left, 1, "the key alone");
+}
+
+#[test]
+fn a_cache_directory_that_others_can_use_is_refused() {
+    let place = Place::new();
+    fs::create_dir(place.cache()).expect("own directory");
+    fs::set_permissions(place.cache(), fs::Permissions::from_mode(0o755)).expect("own directory");
+    let args = place.args(&place.cache(), "revocations");
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let (status, error) = failure(&webtask(&args).output().expect("starts"));
+    assert!(status == 2 && error.contains("chmod 700"), "{error}");
+}
