@@ -289,6 +289,9 @@ async fn an_endpoint_that_is_none_is_told_at_the_start_without_its_password() {
             dns: Vec::new(),
             ca: Vec::new(),
             policy: None,
+            cache: None,
+            compiler: webtask_host::Compiler::InProcess,
+            tenants: webtask_host::Tenants::default(),
             traces: Some(Traces::to(bad)),
         };
         let error = webtask_host::Host::new(config).expect_err("no endpoint");

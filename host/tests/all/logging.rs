@@ -81,7 +81,7 @@ fn token(keys: &str, code: &str) -> String {
 fn records(log: &Path) -> Vec<serde_json::Map<String, Value>> {
     let text = fs::read_to_string(log).expect("UTF-8");
     let lines = text.lines().map(|line| {
-        let record = serde_json::from_str::<serde_json::Value>(line);
+        let record: Result<serde_json::Map<_, _>, _> = serde_json::from_str(line);
         assert!(record.is_ok(), "{record:?}: {line}");
         record.unwrap_or_default()
     });
