@@ -12,6 +12,7 @@ mod core;
 mod issuer;
 mod javascript;
 mod load;
+mod loading;
 mod modules;
 mod names;
 mod p2;
