@@ -13,6 +13,7 @@ mod faults;
 mod issuer;
 mod javascript;
 mod load;
+mod loading;
 mod metrics;
 mod modules;
 mod names;
