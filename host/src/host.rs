@@ -1,30 +1,22 @@
 //! `Host`: everything a request needs, and the straight line that it takes.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header, uri::Authority};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body as _;
-use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
-use wasmtime_wasi_http::WasiBody;
+use tokio::{sync::Semaphore, time::Instant};
 use webtask_token::Keyring;
 
 use crate::{
     Config, Error, Limits,
     admission::{Asking, AtBound, Places},
+    answer::{Answer, Reply, own},
     api,
-    body::{HostBody, RequestBody, ResponseBody},
+    body::{HostBody, RequestBody},
     capability::invocation::Invocation,
     carrier,
     compile::{Compilers, StoreError},
@@ -32,7 +24,8 @@ use crate::{
     ctx::Ctx,
     egress::{Egress, EgressError},
     gate::Gate,
-    invoke::Run,
+    head::Seen,
+    ids::Ids,
     lane::Lane,
     loader::{Loader, Loads, Wanted},
     metrics::{Connected, Metrics, Now},
@@ -101,20 +94,6 @@ pub enum StartError {
     Traces(#[from] TraceError),
 }
 
-/// Who answers.
-enum Reply {
-    Guest(Answer),
-    Host(Response<Full<Bytes>>),
-}
-
-/// A guest's response that has begun.
-struct Answer {
-    response: Response<WasiBody>,
-    run: Run,
-    rights: Arc<Rights>,
-    reading: OwnedSemaphorePermit,
-}
-
 impl Host {
     /// A host with `config`. Takes address space for the pool of instances, and starts one thread.
     pub fn new(config: Config) -> Result<Self, StartError> {
@@ -171,7 +150,7 @@ impl Host {
             )),
             lane: Arc::new(Lane::new()),
             strangers: Arc::new(Quota::new(STRANGERS)),
-            ids: Ids::new()?,
+            ids: Ids::new().map_err(StartError::Random)?,
             gate: Gate::new(keyring, revocations, tenants),
             limits,
             egress,
@@ -234,14 +213,15 @@ impl Host {
     /// A guest sees the scheme of the request's extension [`http::uri::Scheme`], which the server sets by
     /// the connection; `http` without one. What the request itself says of it is not believed.
     pub async fn handle(&self, mut request: Request<Incoming>) -> Response<HostBody> {
+        // The record puts a field of its own into the request.
+        let seen = Seen::of(&request);
         let strangers = self.strangers.clone();
         let mut record = Record::new(self.ids.next(), &mut request, &self.observed, strangers);
         let request_id = record.request_id.clone();
-        let seen = Seen::of(&request);
         let answered = if seen.preflight {
             Ok(Reply::Host(cors::preflight(&request)))
         } else {
-            self.answer(request, &mut record).await
+            self.answer(request, &seen, &mut record).await
         };
         let mut restricted = false;
         let (mut response, source) = match answered {
@@ -277,9 +257,10 @@ impl Host {
     async fn answer(
         &self,
         request: Request<Incoming>,
+        seen: &Seen,
         record: &mut Record,
     ) -> Result<Reply, Error> {
-        check_head(&request, &self.limits)?;
+        seen.check(&request, &self.limits)?;
         match request.uri().path() {
             "/v1/revoke" => api::revoke(&self.gate, request, record)
                 .await
@@ -371,117 +352,5 @@ impl Host {
             }),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// What of a request its answer needs, after the request is gone.
-struct Seen {
-    head: bool,
-    in_path: bool,
-    preflight: bool,
-    origin: Option<HeaderValue>,
-}
-
-impl Seen {
-    fn of<B>(request: &Request<B>) -> Self {
-        Self {
-            head: request.method() == Method::HEAD,
-            in_path: request.uri().path().starts_with("/t/"),
-            preflight: cors::is_preflight(request),
-            origin: request.headers().get(header::ORIGIN).cloned(),
-        }
-    }
-}
-
-/// An answer of the host's own, whose record is complete.
-fn own(response: Response<Full<Bytes>>, mut record: Record) -> Response<HostBody> {
-    record.status = response.status().as_u16();
-    record.sent = response.body().size_hint().lower();
-    response.map(Either::Left)
-}
-
-impl Answer {
-    fn into_response(mut self, mut record: Record, head: bool) -> Response<HostBody> {
-        carrier::drop_own(self.response.headers_mut());
-        record.status = self.response.status().as_u16();
-        record.whole_at = match record.status {
-            204 | 304 => Some(0),
-            _ if head => Some(0),
-            // hyper frames by what the body says of itself, where no field says it.
-            _ => declared_length(&self.response).or(self.response.body().size_hint().exact()),
-        };
-        let limit = self.rights.limits.response_bytes;
-        self.response.map(|body| {
-            Either::Right(ResponseBody::new(
-                body,
-                self.run,
-                limit,
-                record,
-                self.reading,
-            ))
-        })
-    }
-}
-
-/// What no route takes: too many fields, not exactly one valid host (RFC 9112, section 3.2; RFC 9113, section
-/// 8.3.1), and CONNECT.
-fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Error> {
-    if request.headers().len() > limits.header_fields {
-        let limit = limits.header_fields;
-        return Err(Error::HeaderFields { limit });
-    }
-    let target = request.uri().authority();
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let (host, second) = (hosts.next(), hosts.next());
-    let plain = |host: &HeaderValue| {
-        let authority = Authority::try_from(host.as_bytes());
-        // The guest is told of one of them: two that differ are two readings of one request.
-        authority.is_ok_and(|authority| {
-            !authority.as_str().contains('@')
-                && target
-                    .is_none_or(|target| target.as_str().eq_ignore_ascii_case(authority.as_str()))
-        })
-    };
-    let named = target.is_some_and(|target| !target.as_str().contains('@'));
-    if second.is_some() || !host.map_or(named, plain) {
-        return Err(Error::BadRequest("not exactly one valid host field"));
-    }
-    if request.method() == Method::CONNECT {
-        return Err(Error::BadRequest("CONNECT is for proxies"));
-    }
-    Ok(())
-}
-
-fn declared_length(response: &Response<WasiBody>) -> Option<u64> {
-    response
-        .headers()
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-}
-
-/// Request ids: a random prefix for the process and a counter, so that no two hosts share one.
-struct Ids {
-    process: String,
-    next: AtomicU64,
-}
-
-impl Ids {
-    fn new() -> Result<Self, StartError> {
-        let process = getrandom::u32().map_err(StartError::Random)?;
-        Ok(Self {
-            process: format!("{process:08x}"),
-            next: AtomicU64::new(1),
-        })
-    }
-
-    fn next(&self) -> String {
-        format!(
-            "{}-{:06x}",
-            self.process,
-            self.next.fetch_add(1, Ordering::Relaxed)
-        )
     }
 }

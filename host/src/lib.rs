@@ -21,6 +21,7 @@
 //! The command `webtask` is a thin shell round this library.
 
 mod admission;
+mod answer;
 mod api;
 pub mod audit;
 mod body;
@@ -37,7 +38,9 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod gate;
+mod head;
 mod host;
+mod ids;
 mod invoke;
 mod lane;
 mod limit;

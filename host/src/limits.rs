@@ -128,7 +128,7 @@ pub struct Limits {
     /// Default 4,096.
     pub connections: usize,
     /// Connections at the same time from one IPv4 address, or from one IPv6 network of 64 bits; 0 for no
-    /// such bound. Default 0: behind a proxy all come from one address.
+    /// such bound, as behind a proxy all come from one. Default 0.
     pub connections_per_address: usize,
     /// HTTP/2 streams at the same time on one connection. Default 128.
     pub streams: u32,

@@ -475,7 +475,6 @@ impl Tenants {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "constants of the test")]
 mod tests {
     use super::*;
 

@@ -9,8 +9,18 @@ use super::modules::{read, root, rust_files};
 /// Each field of `Limits`, and the test that meets it or shows what it bounds.
 const MET: &[(&str, &str)] = &[
     ("cache-bytes", "what_is_compiled_is_kept_within_the_limit"),
+    ("cache-disk-bytes", "what_was_longest_of_no_use_goes_first"),
     ("calls", "outbound_calls_are_counted"),
     ("compile", "a_compilation_is_given_up_in_time"),
+    (
+        "compile-memory",
+        "a_compiler_out_of_memory_is_an_error_of_its_component",
+    ),
+    ("compiled-bytes", "native_code_is_bounded"),
+    (
+        "compilers",
+        "components_that_are_compiled_at_the_same_time_are_bounded",
+    ),
     ("component-bytes", "code_larger_than_the_limit_is_refused"),
     (
         "concurrent-calls",
@@ -18,6 +28,10 @@ const MET: &[(&str, &str)] = &[
     ),
     ("connect", "a_name_server_that_does_not_answer_is_given_up"),
     ("connections", "connections_at_the_same_time_are_bounded"),
+    (
+        "connections-per-address",
+        "connections_of_one_address_are_bounded_if_asked",
+    ),
     ("cpu", "cpu_time_is_measured_and_bounded"),
     (
         "debug-bytes",
@@ -25,11 +39,14 @@ const MET: &[(&str, &str)] = &[
     ),
     ("fetch", "code_that_does_not_come_is_given_up"),
     ("fetches", "fetches_at_the_same_time_are_bounded"),
+    ("head", "half_a_preface_and_silence_are_given_up"),
     ("header-bytes", "a_set_of_headers_is_bounded"),
+    ("header-fields", "floods_of_header_fields_are_refused"),
     (
         "hostcall-bytes",
         "what_is_handed_over_in_one_call_is_bounded",
     ),
+    ("idle", "an_idle_http_2_connection_is_closed_gracefully"),
     ("instances", "what_a_component_declares_is_bounded"),
     (
         "invocations",
@@ -49,6 +66,8 @@ const MET: &[(&str, &str)] = &[
     ("outbound-bytes", "what_an_origin_sends_is_bounded"),
     ("outbound-total", "bytes_of_all_calls_together_are_bounded"),
     ("pool", "kept_connections_are_bounded"),
+    ("queue", "who_waits_is_bounded_in_number_and_time"),
+    ("queue-time", "who_waits_is_bounded_in_number_and_time"),
     ("random-bytes", "random_bytes_are_bounded"),
     ("random-total", "random_bytes_of_all_calls_are_bounded"),
     ("request-bytes", "a_request_body_is_bounded_declared_or_not"),
@@ -56,8 +75,22 @@ const MET: &[(&str, &str)] = &[
     ("response-bytes", "a_response_body_is_bounded"),
     ("signed-bytes", "a_body_that_is_signed_is_bounded"),
     ("stack", "the_stack_is_bounded"),
+    ("stall", "a_peer_that_answers_no_ping_is_given_up"),
+    ("streams", "streams_at_the_same_time_are_bounded"),
     ("table-elements", "a_table_grows_to_its_limit"),
     ("tables", "what_a_component_declares_is_bounded"),
+    (
+        "tenant-fetches",
+        "a_tenant_takes_no_more_than_its_places_for_fetching",
+    ),
+    (
+        "tenant-invocations",
+        "a_tenant_and_a_token_are_told_when_they_have_all_of_their_places",
+    ),
+    (
+        "token-invocations",
+        "a_tenant_and_a_token_are_told_when_they_have_all_of_their_places",
+    ),
     ("wall", "a_token_lowers_the_deadline"),
 ];
 
@@ -118,7 +151,8 @@ fn every_limit_is_in_the_readme_with_its_default_and_has_a_test() {
         );
     }
     // What refuses something is named as it is configured.
-    for limit in Limit::ALL.iter().filter(|limit| **limit != Limit::Rate) {
+    let rates = [Limit::Rate, Limit::TenantRate];
+    for limit in Limit::ALL.iter().filter(|limit| !rates.contains(limit)) {
         assert!(
             in_code.contains_key(limit.name()),
             "{limit} is no key of [limits]"

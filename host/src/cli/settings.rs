@@ -62,7 +62,11 @@ impl Settings {
             let address = listen.parse::<SocketAddr>();
             listen.starts_with("unix:") || address.is_ok_and(|address| address.ip().is_loopback())
         };
-        for listen in self.listen.iter().filter(|listen| !self.tls && !local(listen)) {
+        for listen in self
+            .listen
+            .iter()
+            .filter(|listen| !self.tls && !local(listen))
+        {
             add(format!(
                 "listen = {listen:?} is more than loopback: callers reach it in clear text, so set tls-cert and tls-key, or put a proxy that speaks TLS in front"
             ));

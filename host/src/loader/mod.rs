@@ -462,7 +462,9 @@ impl Worker {
         let policy = self.policy.clone();
         // Before the compiler takes its time, and after it has read what is hostile.
         let objection = move |analysis: &Analysis| objection(policy.as_deref(), analysis);
-        let compiled = self.compilers.compile(bytes.clone(), digest, asking, Box::new(objection));
+        let compiled = self
+            .compilers
+            .compile(bytes.clone(), digest, asking, Box::new(objection));
         let compiled = compiled.await;
         let compiled = compiled.map_err(|error| LoadError::of_compiling(error, source.shown()))?;
         let compiling = started.elapsed();

@@ -266,7 +266,7 @@ fn a_compiler_out_of_time_is_ended_and_the_same_bytes_are_not_tried_again() {
         again.elapsed() < Duration::from_secs(2),
         "it was tried again"
     );
-    let busy = |pid: &u32| stat(*pid).is_some_and(|stat| stat.cpu > 100);
+    let busy = |pid: &u32| stat(*pid).is_some_and(|stat| stat.cpu > 20);
     wait_for(|| (!server.compilers().iter().any(busy)).then_some(()));
     assert!(
         server.log().contains("the limit compile"),
@@ -305,6 +305,24 @@ fn native_code_is_bounded() {
     );
 }
 
+/// The second one waits for the only compiler: until it is free, or for as long as it may.
+#[test]
+fn components_that_are_compiled_at_the_same_time_are_bounded() {
+    let server = Server::start("compile = '3s'\ncompile-memory = '8GiB'\ncompilers = 1");
+    let bombs = [200_000, 200_001].map(|size| server.token(&bombs::huge_function(size)));
+    let started = Instant::now();
+    let codes = std::thread::scope(|scope| {
+        let calls = bombs
+            .each_ref()
+            .map(|token| scope.spawn(|| server.call(token).1));
+        calls.map(|call| call.join().expect("no panic"))
+    });
+    let waited = codes.contains(&"overloaded".to_owned());
+    let in_turn = started.elapsed() >= std::time::Duration::from_secs(5);
+    assert!(waited || in_turn, "{codes:?} after {:?}", started.elapsed());
+    assert!(codes.contains(&TIMEOUT.to_owned()), "{codes:?}");
+}
+
 #[test]
 fn a_killed_compiler_fails_one_component_and_no_other() {
     let server = Server::start("compile = '10m'\ncompile-memory = '8GiB'");
@@ -313,7 +331,7 @@ fn a_killed_compiler_fails_one_component_and_no_other() {
     let token = server.token(&bombs::huge_function(100_000));
     std::thread::scope(|scope| {
         let call = scope.spawn(|| server.call(&token));
-        let busy = |pid: &u32| stat(*pid).is_some_and(|stat| stat.cpu > 100);
+        let busy = |pid: &u32| stat(*pid).is_some_and(|stat| stat.cpu > 20);
         kill(wait_for(|| server.compilers().into_iter().find(busy)));
         let answer = call.join().expect("no panic");
         assert_eq!(answer, (500, "compiler-failed".into()), "{}", server.log());
@@ -354,7 +372,8 @@ fn a_compiler_has_nothing_but_its_pipes_and_cannot_take_more() {
         ["MIMALLOC_ARENA_RESERVE", "RAYON_NUM_THREADS", ""],
         "{environment}"
     );
-    assert!(stat(spare).expect("it runs").nice >= 5);
+    let nice = |pid: u32| stat(pid).expect("it runs").nice;
+    assert!(nice(spare) >= (nice(std::process::id()) + 5).min(19));
     // What this test itself was started with is everybody's who does not close it.
     let inherited = open_files(std::process::id());
     let mut open = open_files(spare);
