@@ -321,14 +321,23 @@ mod tests {
         let body = Body::from_json(&[1, 2]).expect("numbers");
         assert_eq!(block_on(body.json::<Vec<u8>>()).ok(), Some(vec![1, 2]));
         for (text, says) in [
-            (r#"{"items":[{"price":1},{"price":"two"}]}"#, "items[1].price: invalid type: string \"two\", expected u32 at line 1 column 36"),
+            (
+                r#"{"items":[{"price":1},{"price":"two"}]}"#,
+                "items[1].price: invalid type: string \"two\", expected u32 at line 1 column 36",
+            ),
             ("{}", "missing field `items` at line 1 column 2"),
             ("", "EOF while parsing a value at line 1 column 0"),
-            ("{\"items\":[]} x", "trailing characters at line 1 column 14"),
+            (
+                "{\"items\":[]} x",
+                "trailing characters at line 1 column 14",
+            ),
         ] {
             let (status, message) = refused(block_on(Body::from(text).json::<Order>()));
             assert_eq!(status, 400);
-            assert_eq!(message, format!("the body is not the JSON expected: {says}"));
+            assert_eq!(
+                message,
+                format!("the body is not the JSON expected: {says}")
+            );
         }
     }
 
@@ -353,8 +362,14 @@ mod tests {
         let wrong = Body::from("to=x&parts=300&tag=a");
         let (status, message) = refused(block_on(wrong.form::<Sms>()));
         assert_eq!(status, 400);
-        assert_eq!(message, "the form is not the one expected: parts: number too large to fit in target type");
+        assert_eq!(
+            message,
+            "the form is not the one expected: parts: number too large to fit in target type"
+        );
         let (_, message) = refused(block_on(Body::from("to=x&tag=a").form::<Sms>()));
-        assert_eq!(message, "the form is not the one expected: missing field `parts`");
+        assert_eq!(
+            message,
+            "the form is not the one expected: missing field `parts`"
+        );
     }
 }

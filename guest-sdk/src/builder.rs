@@ -89,7 +89,12 @@ impl Builder {
     }
 
     #[cfg(any(feature = "form", feature = "json"))]
-    fn typed(mut self, media_type: &'static str, body: Option<Body>, otherwise: &'static str) -> Self {
+    fn typed(
+        mut self,
+        media_type: &'static str,
+        body: Option<Body>,
+        otherwise: &'static str,
+    ) -> Self {
         let Some(body) = body else {
             self.fail(SendError::invalid(otherwise));
             return self;
@@ -186,7 +191,10 @@ mod tests {
         for (url, whole) in [
             ("https://a.example", "https://a.example/?q=a+b%26c"),
             ("https://a.example/p?", "https://a.example/p?q=a+b%26c"),
-            ("https://a.example/p?x=1", "https://a.example/p?x=1&q=a+b%26c"),
+            (
+                "https://a.example/p?x=1",
+                "https://a.example/p?x=1&q=a+b%26c",
+            ),
         ] {
             let request = Request::get(url).query(&[("q", "a b&c")]).build();
             assert_eq!(request.expect("a request").uri().to_string(), whole);

@@ -9,7 +9,9 @@ pub(crate) fn find<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     let mut pairs = header.split(';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(other, _)| other.trim() == name)?;
     let value = value.trim();
-    let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let unquoted = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'));
     Some(unquoted.unwrap_or(value))
 }
 
@@ -143,19 +145,29 @@ impl SetCookie {
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if self.name.is_empty() || !self.name.bytes().all(is_token) {
             return Err("the name of a cookie is letters, digits and !#$%&'*+-.^_`|~");
         }
         let is_octet = |byte: u8| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte);
         if !self.value.bytes().all(is_octet) {
-            return Err("the value of a cookie has no spaces, quotes, commas, semicolons and backslashes");
+            return Err(
+                "the value of a cookie has no spaces, quotes, commas, semicolons and backslashes",
+            );
         }
-        let of_attribute = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
+        let of_attribute = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b';')
+        };
         if !self.path.starts_with('/') || !of_attribute(&self.path) {
             return Err("the path of a cookie begins with / and has no spaces and semicolons");
         }
-        if self.domain.as_deref().is_some_and(|domain| domain.is_empty() || !of_attribute(domain)) {
+        if self
+            .domain
+            .as_deref()
+            .is_some_and(|domain| domain.is_empty() || !of_attribute(domain))
+        {
             return Err("the domain of a cookie has no spaces and semicolons");
         }
         // Browsers compare without regard to case.
@@ -183,18 +195,44 @@ mod tests {
     #[test]
     fn cookies_are_found_by_their_whole_name() {
         let header = "ab=1; a = 2 ;a=3; q=\"4\"; b=; c==";
-        for (name, value) in [("a", Some("2")), ("ab", Some("1")), ("q", Some("4")), ("b", Some("")), ("c", Some("=")), ("d", None), ("A", None)] {
+        for (name, value) in [
+            ("a", Some("2")),
+            ("ab", Some("1")),
+            ("q", Some("4")),
+            ("b", Some("")),
+            ("c", Some("=")),
+            ("d", None),
+            ("A", None),
+        ] {
             assert_eq!(find(header, name), value, "{name}");
         }
     }
 
     #[test]
     fn a_cookie_is_kept_close_unless_it_is_said_otherwise() {
-        let text = |cookie: SetCookie| cookie.header().map(|value| value.to_str().map(str::to_owned).unwrap_or_default());
-        assert_eq!(text(SetCookie::new("a", "b")).ok().as_deref(), Some("a=b; Path=/; HttpOnly; Secure; SameSite=Lax"));
-        let open = SetCookie::new("a", "b").path("/x").domain("a.example").readable_by_scripts().over_http().same_site(SameSite::Strict);
-        assert_eq!(text(open).ok().as_deref(), Some("a=b; Path=/x; Domain=a.example; SameSite=Strict"));
-        assert_eq!(text(SetCookie::remove("a")).ok().as_deref(), Some("a=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"));
+        let text = |cookie: SetCookie| {
+            cookie
+                .header()
+                .map(|value| value.to_str().map(str::to_owned).unwrap_or_default())
+        };
+        assert_eq!(
+            text(SetCookie::new("a", "b")).ok().as_deref(),
+            Some("a=b; Path=/; HttpOnly; Secure; SameSite=Lax")
+        );
+        let open = SetCookie::new("a", "b")
+            .path("/x")
+            .domain("a.example")
+            .readable_by_scripts()
+            .over_http()
+            .same_site(SameSite::Strict);
+        assert_eq!(
+            text(open).ok().as_deref(),
+            Some("a=b; Path=/x; Domain=a.example; SameSite=Strict")
+        );
+        assert_eq!(
+            text(SetCookie::remove("a")).ok().as_deref(),
+            Some("a=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax")
+        );
     }
 
     #[test]
@@ -211,7 +249,9 @@ mod tests {
             SetCookie::new("__Host-a", "b").path("/x"),
             SetCookie::new("__HOST-a", "b").domain("a.example"),
             SetCookie::new("__Secure-a", "b").over_http(),
-            SetCookie::new("a", "b").same_site(SameSite::None).over_http(),
+            SetCookie::new("a", "b")
+                .same_site(SameSite::None)
+                .over_http(),
         ] {
             assert!(wrong.header().is_err(), "{wrong:?}");
         }

@@ -42,10 +42,16 @@ mod host;
 pub mod invocation;
 pub mod log;
 #[cfg(not(feature = "p3"))]
-#[cfg_attr(not(target_family = "wasm"), allow(dead_code, unused_imports, reason = "tests have a host of their own"))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    allow(dead_code, unused_imports, reason = "tests have a host of their own")
+)]
 mod p2;
 #[cfg(feature = "p3")]
-#[cfg_attr(not(target_family = "wasm"), allow(dead_code, unused_imports, reason = "tests have a host of their own"))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    allow(dead_code, unused_imports, reason = "tests have a host of their own")
+)]
 mod p3;
 pub mod params;
 mod request;

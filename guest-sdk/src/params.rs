@@ -14,7 +14,16 @@ pub fn get(name: &str) -> Option<String> {
 /// If the token has no such parameter: a 500 whose log line says how to make one that has.
 pub fn require(name: &str) -> Result<String, Error> {
     get(name).ok_or_else(|| {
-        Error::internal(["the token has no parameter `", name, "`: make one with --param ", name, "=..."].concat())
+        Error::internal(
+            [
+                "the token has no parameter `",
+                name,
+                "`: make one with --param ",
+                name,
+                "=...",
+            ]
+            .concat(),
+        )
     })
 }
 

@@ -335,7 +335,10 @@ mod tests {
             .header("X-Id", "1")
             .body("text");
         let request = Request::from(request.expect("a request"));
-        assert_eq!((request.path(), request.query_string()), ("/b%20c", Some("d=e")));
+        assert_eq!(
+            (request.path(), request.query_string()),
+            ("/b%20c", Some("d=e"))
+        );
         assert_eq!(request.header("x-ID").as_deref(), Some("1"));
         let request = http::Request::<Body>::from(request);
         assert_eq!(request.method(), Method::PUT);

@@ -26,7 +26,7 @@ struct Route<'a> {
 /// # /*
 /// #[webtask::main]
 /// # */
-/// async fn main(request: Request) -> Result<Response, Error> {
+/// async fn orders(request: Request) -> Result<Response, Error> {
 ///     Router::new()
 ///         .get("/orders/{id}", show)
 ///         .post("/orders", create)
@@ -45,7 +45,7 @@ struct Route<'a> {
 ///     Ok(webtask::text(order))
 /// }
 /// # use webtask::{Body, testing::{World, block_on}};
-/// # let call = |builder: webtask::Builder| block_on(World::new().call(main, builder.build().unwrap()));
+/// # let call = |builder: webtask::Builder| block_on(World::new().call(orders, builder.build().unwrap()));
 /// # assert_eq!(call(Request::get("/orders/7")).status(), 200);
 /// # assert_eq!(call(Request::get("/orders/x")).status(), 400);
 /// # assert_eq!(call(Request::get("/orders")).status(), 405);
@@ -162,7 +162,9 @@ enum Part {
 
 impl Part {
     fn parse(text: &'static str) -> Option<Self> {
-        let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        let inner = text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'));
         let (part, name) = match inner.map(|name| (name, name.strip_prefix('*'))) {
             None => (Self::Fixed(text), text),
             Some((_, Some("")) | ("", None)) => return None,
@@ -258,9 +260,7 @@ mod tests {
     fn call(method: Method, path: &str) -> (u16, String, Option<String>) {
         let request = Request::builder(method, format!("https://h.example{path}")).build();
         block_on(async {
-            let response = World::new()
-                .call(routes, request.expect("a request"))
-                .await;
+            let response = World::new().call(routes, request.expect("a request")).await;
             let allow = response.headers().get("allow");
             let allow = allow.and_then(|allow| Some(allow.to_str().ok()?.to_owned()));
             let status = response.status().as_u16();

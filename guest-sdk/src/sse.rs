@@ -102,7 +102,8 @@ impl Event {
     fn field(mut self, name: &str, value: &str) -> Self {
         self.0 += name;
         self.0 += ": ";
-        self.0.extend(value.chars().filter(|c| !['\n', '\r', '\0'].contains(c)));
+        self.0
+            .extend(value.chars().filter(|c| !['\n', '\r', '\0'].contains(c)));
         self.0 += "\n";
         self
     }
@@ -115,8 +116,14 @@ mod tests {
 
     #[test]
     fn no_text_ends_its_field_or_begins_another() {
-        let event = Event::data("a\nb\r\nc\rdata: d\n").event("x\ndata: y").id("1\r\n\n2\0").retry(Duration::from_millis(1500));
-        assert_eq!(event.0, "data: a\ndata: b\ndata: c\ndata: data: d\ndata: \nevent: xdata: y\nid: 12\nretry: 1500\n");
+        let event = Event::data("a\nb\r\nc\rdata: d\n")
+            .event("x\ndata: y")
+            .id("1\r\n\n2\0")
+            .retry(Duration::from_millis(1500));
+        assert_eq!(
+            event.0,
+            "data: a\ndata: b\ndata: c\ndata: data: d\ndata: \nevent: xdata: y\nid: 12\nretry: 1500\n"
+        );
         assert_eq!(Event::data("").0, "data: \n");
         assert_eq!(Event::data(" a").0, "data:  a\n");
     }
@@ -131,7 +138,9 @@ mod tests {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut body = response.into_body();
         for piece in [":\n\n", "data: 1\n\n"] {
-            let next = block_on(body.chunk()).expect("a piece").expect("another one");
+            let next = block_on(body.chunk())
+                .expect("a piece")
+                .expect("another one");
             assert_eq!(next, piece.as_bytes());
         }
         assert!(block_on(body.chunk()).expect("its end").is_none());

@@ -7,7 +7,7 @@
 //! # /*
 //! #[webtask::main]
 //! # */
-//! async fn main(_: Request) -> Result<Response, Error> {
+//! async fn weather(_: Request) -> Result<Response, Error> {
 //!     let weather = webtask::get("https://weather.example/berlin").await?;
 //!     let name = secrets::get("name")?;
 //!     Ok(webtask::text(format!("{name}, it is {}", weather.into_body().text().await?)))
@@ -27,7 +27,7 @@
 //!         let world = World::new()
 //!             .secret("name", "Ada")
 //!             .origin(async |_| Ok(webtask::text("sunny")));
-//!         let response = world.call(main, Request::new(())).await;
+//!         let response = world.call(weather, Request::new(())).await;
 //!         assert_eq!(response.into_body().text().await.unwrap(), "Ada, it is sunny");
 //!         assert_eq!(world.sent()[0].uri.host(), Some("weather.example"));
 //!     }
@@ -37,7 +37,7 @@
 //! # webtask::testing::block_on(it_tells_the_weather());
 //! ```
 //!
-//! `#[webtask::main]` leaves the handler its name in tests, so `super::main` is it. Nothing here checks what a token grants:
+//! A handler that is called `main` is `super::main` in tests. Nothing here checks what a token grants:
 //! the origin is asked whatever the URL is, and a bound secret is in no header. For that run the component in
 //! `webtask serve`.
 //!
@@ -125,7 +125,13 @@ impl World {
     /// Adds a readable secret.
     #[must_use]
     pub fn secret(self, name: &str, value: &str) -> Self {
-        self.set(|state| drop(state.secrets.insert(name.to_owned(), Some(value.to_owned()))))
+        self.set(|state| {
+            drop(
+                state
+                    .secrets
+                    .insert(name.to_owned(), Some(value.to_owned())),
+            )
+        })
     }
 
     /// Adds a bound secret, which the webtask learns the name of and no more.
@@ -271,7 +277,11 @@ struct Given {
 
 impl Given {
     fn wrap(body: Body, inside: Option<Inside>, response: bool) -> Body {
-        Body::pieces(Self { body, inside, response })
+        Body::pieces(Self {
+            body,
+            inside,
+            response,
+        })
     }
 }
 

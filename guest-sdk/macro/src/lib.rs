@@ -55,7 +55,10 @@ pub fn test(attribute: TokenStream, item: TokenStream) -> TokenStream {
 fn check_test(attribute: &proc_macro2::TokenStream, test: &ItemFn) -> Result<()> {
     let signature = &test.sig;
     if !attribute.is_empty() {
-        return Err(Error::new_spanned(attribute, "#[webtask::test] takes no argument"));
+        return Err(Error::new_spanned(
+            attribute,
+            "#[webtask::test] takes no argument",
+        ));
     }
     if signature.asyncness.is_none() {
         let message = "the test of a webtask is `async`; for others there is #[test]";

@@ -1,9 +1,9 @@
 //! A body that comes in: of the request, or of a response to an outbound request.
 use super::Late;
 use super::bindings::wasi::http::types::{IncomingBody, IncomingRequest, IncomingResponse};
+use super::bindings::wasi::http::types::{Method, Scheme};
 use super::bindings::wasi::io::error as io;
 use super::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
-use super::bindings::wasi::http::types::{Method, Scheme};
 use super::poll::wait;
 use super::{Passing, Sink, outgoing};
 use crate::body::{Pending, Pieces};

@@ -1,7 +1,7 @@
 //! The one export: a WASI request in, the handler, a WASI response out.
-use super::{Inbound, beside};
 use super::bindings::wasi::http::types::{self, ErrorCode};
 use super::outgoing::Outgoing;
+use super::{Inbound, beside};
 use crate::{Error, Request, Response, convert, executor, serve};
 
 /// Runs one invocation of `handler`. What `#[webtask::main]` exports.

@@ -30,12 +30,17 @@ pub(crate) async fn sleep(nanoseconds: u64) {
 pub(crate) fn secret(name: &str) -> Result<String, Reason> {
     ask(Err(Reason::NotGranted), |inside| {
         let secret = inside.state.secrets.get(name);
-        secret.ok_or(Reason::NotGranted)?.clone().ok_or(Reason::Bound)
+        secret
+            .ok_or(Reason::NotGranted)?
+            .clone()
+            .ok_or(Reason::Bound)
     })
 }
 
 pub(crate) fn secret_names() -> Vec<String> {
-    ask(Vec::new(), |inside| inside.state.secrets.keys().cloned().collect())
+    ask(Vec::new(), |inside| {
+        inside.state.secrets.keys().cloned().collect()
+    })
 }
 
 pub(crate) fn param(name: &str) -> Option<String> {
@@ -43,7 +48,9 @@ pub(crate) fn param(name: &str) -> Option<String> {
 }
 
 pub(crate) fn params() -> Vec<(String, String)> {
-    ask(Vec::new(), |inside| inside.state.params.clone().into_iter().collect())
+    ask(Vec::new(), |inside| {
+        inside.state.params.clone().into_iter().collect()
+    })
 }
 
 pub(crate) fn tenant() -> String {

@@ -47,7 +47,9 @@ fn an_error_is_answered_and_logged_as_by_a_host() {
     assert!(response.body().is_empty());
     assert_eq!(
         world.logs(),
-        ["ERROR webtask: 500: the token holds no secret `word`: make one with --secret-env, --secret-file or --secret"]
+        [
+            "ERROR webtask: 500: the token holds no secret `word`: make one with --secret-env, --secret-file or --secret"
+        ]
     );
 }
 
@@ -92,12 +94,18 @@ fn an_origin_answers_fails_and_keeps_waiting() {
             crate::sleep(Duration::from_secs(60)).await;
             Ok(())
         }))),
-        _ => Ok(crate::text(request.into_body().text().await.unwrap_or_default())),
+        _ => Ok(crate::text(
+            request.into_body().text().await.unwrap_or_default(),
+        )),
     });
     let second = Duration::from_secs(1);
     block_on(world.run(async {
         let url = |path: &str| format!("https://a.example{path}");
-        let echo = Request::post(url("/")).body("hi").send().await.expect("an answer");
+        let echo = Request::post(url("/"))
+            .body("hi")
+            .send()
+            .await
+            .expect("an answer");
         assert_eq!(echo.into_body().text().await.ok().as_deref(), Some("hi"));
         let down = crate::get(&url("/down")).await.map(drop);
         assert_eq!(down.map_err(|error| error.kind()), Err(ErrorKind::Connect));
@@ -106,20 +114,39 @@ fn an_origin_answers_fails_and_keeps_waiting() {
             Request::get(url("/hangs")).first_byte_timeout(second),
         ] {
             let timeout = hangs.send().await.map(drop);
-            assert_eq!(timeout.map_err(|error| error.kind()), Err(ErrorKind::Timeout));
+            assert_eq!(
+                timeout.map_err(|error| error.kind()),
+                Err(ErrorKind::Timeout)
+            );
         }
         // The limit of the whole call goes on in the body, and the fault is the origin's.
-        let mut drips = Request::get(url("/drips")).timeout(second).send().await.expect("a head").into_body();
+        let mut drips = Request::get(url("/drips"))
+            .timeout(second)
+            .send()
+            .await
+            .expect("a head")
+            .into_body();
         let first = drips.chunk().await.expect("a piece");
         assert_eq!(first.as_deref(), Some(&b"drop"[..]));
         let late = drips.chunk().await.map(drop).expect_err("it is late");
         assert_eq!(late.status(), StatusCode::GATEWAY_TIMEOUT);
         let wrong = crate::get(&url("/")).await.expect("an answer").into_body();
-        let wrong = wrong.json::<u8>().await.expect_err("an empty text is no JSON");
+        let wrong = wrong
+            .json::<u8>()
+            .await
+            .expect_err("an empty text is no JSON");
         assert_eq!(wrong.status(), StatusCode::BAD_GATEWAY);
     }));
-    let paths: Vec<_> = world.sent().iter().map(|sent| sent.uri.path().to_owned()).collect();
+    let paths: Vec<_> = world
+        .sent()
+        .iter()
+        .map(|sent| sent.uri.path().to_owned())
+        .collect();
     assert_eq!(paths, ["/", "/down", "/hangs", "/hangs", "/drips", "/"]);
-    let refused = block_on(World::new().run(async { crate::get("https://a.example/").await.map(drop) }));
-    assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::Denied));
+    let refused =
+        block_on(World::new().run(async { crate::get("https://a.example/").await.map(drop) }));
+    assert_eq!(
+        refused.map_err(|error| error.kind()),
+        Err(ErrorKind::Denied)
+    );
 }
