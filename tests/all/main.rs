@@ -8,6 +8,7 @@
 mod audit;
 mod callers;
 mod caveats;
+mod clients;
 mod issuer;
 mod javascript;
 mod load;

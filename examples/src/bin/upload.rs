@@ -11,8 +11,8 @@
 //! --param endpoint=https://examplebucket.s3.amazonaws.com --param region=us-east-1 --param prefix=uploads/
 //! --param access-key=AKIAIOSFODNN7EXAMPLE --secret-env secret-key=AWS_SECRET_ACCESS_KEY`
 //! Call: `curl -H "Authorization: Bearer $TOKEN" -d '{"name":"photo 1.jpg","type":"image/jpeg","size":5}'
-//! http://localhost:8080/run`, and with `url` of the answer `printf hello | curl -T - -H 'content-type: image/jpeg'
-//! -H 'content-length: 5' "$URL"`
+//! http://localhost:8080/run`, and with `url` of the answer `printf hello >photo.jpg; curl -T photo.jpg
+//! -H 'content-type: image/jpeg' "$URL"`
 
 use std::fmt::Write as _;
 

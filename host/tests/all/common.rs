@@ -68,10 +68,20 @@ impl Running {
 
     /// With more in its environment.
     pub(crate) fn start_with(args: &[&str], environment: &[(&str, &str)], until: &str) -> Self {
+        Self::logging(args, environment, Stdio::null(), until)
+    }
+
+    /// With its log going there.
+    pub(crate) fn logging(
+        args: &[&str],
+        environment: &[(&str, &str)],
+        log: Stdio,
+        until: &str,
+    ) -> Self {
         let mut child = webtask(args)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the command starts");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped"));

@@ -4,6 +4,7 @@
 mod audit;
 mod command;
 mod common;
+mod examples;
 mod outbound;
 mod serve;
 mod token;
