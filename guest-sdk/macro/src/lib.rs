@@ -65,7 +65,10 @@ fn check_test(attribute: &proc_macro2::TokenStream, test: &ItemFn) -> Result<()>
         return Err(Error::new_spanned(signature.fn_token, message));
     }
     if let Some(input) = signature.inputs.first() {
-        return Err(Error::new_spanned(input, "a test takes nothing"));
+        return Err(Error::new_spanned(
+            input,
+            "a test takes nothing; make what it needs with `webtask::testing::World`",
+        ));
     }
     Ok(())
 }

@@ -21,8 +21,13 @@ where
 async fn respond(response: Response, out: ResponseOutparam) -> Result<(), Error> {
     let (status, fields, body) = convert::response_out(response);
     let response = OutgoingResponse::new(fields);
+    // A response begins as a 200, and each call of the host is one that hello need not make.
+    let set = match status {
+        200 => Ok(()),
+        status => response.set_status_code(status),
+    };
     // Both can fail only for a host that breaks WASI: then there is no response, and that is its to answer.
-    if let (Ok(()), Ok(to)) = (response.set_status_code(status), response.body()) {
+    if let (Ok(()), Ok(to)) = (set, response.body()) {
         ResponseOutparam::set(out, Ok(response));
         outgoing::send(body, to).await?;
     }
