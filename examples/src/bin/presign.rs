@@ -7,7 +7,7 @@
 //! The key must be readable, since the host signs headers and no URLs. Give it one user who may do nothing but
 //! `s3:PutObject` below the prefix.
 //!
-//! Token: `webtask token create --keys keys.toml --url https://example.com/upload.wasm --sha256 …
+//! Token: `webtask token create --keys keys.toml --url https://example.com/presign.wasm --sha256 …
 //! --param endpoint=https://examplebucket.s3.amazonaws.com --param region=us-east-1 --param prefix=uploads/
 //! --param access-key=AKIAIOSFODNN7EXAMPLE --secret-env secret-key=AWS_SECRET_ACCESS_KEY`
 //! Call: `curl -H "Authorization: Bearer $TOKEN" -d '{"name":"photo 1.jpg","type":"image/jpeg","size":5}'
