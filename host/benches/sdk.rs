@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use http::Request;
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter,
@@ -13,8 +13,11 @@ use wasmtime::{
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
-    WasiHttpCtx, WasiHttpCtxView, WasiHttpView,
-    p2::bindings::{ProxyPre, http::types::Scheme},
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    p2::bindings::{
+        ProxyPre,
+        http::types::{ErrorCode, Scheme},
+    },
 };
 use webtask_tests::p2::{examples, guests};
 
@@ -27,8 +30,26 @@ const CALLS: u32 = 100;
 struct Ctx {
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
+    hooks: NoCalls,
     table: ResourceTable,
     grown: u32,
+}
+
+/// A future that wasi-http drives beside an exchange.
+type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+/// Hello calls nobody.
+struct NoCalls;
+
+impl WasiHttpHooks for NoCalls {
+    fn send_request(
+        &mut self,
+        _: Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Io,
+    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
+        Box::new(async { Err(ErrorCode::HttpRequestDenied.into()) })
+    }
 }
 
 impl WasiView for Ctx {
@@ -45,7 +66,7 @@ impl WasiHttpView for Ctx {
         WasiHttpCtxView {
             ctx: &mut self.http,
             table: &mut self.table,
-            hooks: wasmtime_wasi_http::default_hooks(),
+            hooks: &mut self.hooks,
         }
     }
 }
@@ -103,6 +124,7 @@ async fn call(pre: &ProxyPre<Ctx>) -> u32 {
     let ctx = Ctx {
         wasi: None,
         http: WasiHttpCtx::new(),
+        hooks: NoCalls,
         table: ResourceTable::new(),
         grown: 0,
     };
@@ -113,7 +135,8 @@ async fn call(pre: &ProxyPre<Ctx>) -> u32 {
         .header("host", "127.0.0.1:8080")
         .header("user-agent", "curl/8.5.0")
         .header("accept", "*/*");
-    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let body = Empty::new().map_err(|never| -> ErrorCode { match never {} });
+    let body = body.boxed_unsync();
     let request = request.body(body).expect("a request");
     let (head, answer) = tokio::sync::oneshot::channel();
     let mut http = store.data_mut().http();

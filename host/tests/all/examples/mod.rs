@@ -193,8 +193,8 @@ fn webhook_takes_what_is_signed_and_nothing_else() {
         );
         let (status, _) = place.call(&token, &[("X-Hub-Signature-256", "X-Hub-Signature")]);
         assert_eq!(status, 401);
-        let (status, text) = place.call(&token, &[("X-GitHub-Delivery", "X-Other")]);
-        assert_eq!((status, text.as_str()), (400, "no x-github-delivery"));
+        let (status, text) = place.call(&token, &[("X-GitHub-Event", "X-Other")]);
+        assert_eq!((status, text.as_str()), (400, "no x-github-event"));
     }
 }
 
