@@ -1,16 +1,18 @@
 //! `Body`: the bytes of a request or a response, both ways, never more in memory than asked for.
 use crate::Error;
 use crate::stream::{Stream, Writer};
-use crate::wasi::Incoming;
+use crate::wasi::{Passing, Sink};
 use bytes::{Bytes, BytesMut};
 use std::fmt;
+use std::pin::Pin;
 
 /// The body of a [`Request`](crate::Request) or a [`Response`](crate::Response).
 ///
-/// Made from text or bytes with `into()`, from a value with `from_json`, piece by piece with
-/// [`stream`](Body::stream); or one that came in, passed on as it is, which streams with back-pressure:
+/// Made from text or bytes with `into()`, from a value with [`from_json`](Body::from_json) or
+/// [`from_form`](Body::from_form), piece by piece with [`stream`](Body::stream); or one that came in, passed on as it
+/// is, which streams with back-pressure:
 ///
-/// ```no_run
+/// ```
 /// # use webtask::{Request, Response};
 /// async fn echo(request: Request) -> Response {
 ///     Response::new(request.into_body())
@@ -19,13 +21,40 @@ use std::fmt;
 #[derive(Default)]
 pub struct Body(pub(crate) Kind);
 
+/// What a body is made of. A component holds the code of the kinds that it makes, and of no other: hence so many.
 #[derive(Default)]
 pub(crate) enum Kind {
     #[default]
     Empty,
-    Full(Bytes),
-    Incoming(Incoming),
-    Stream(Stream),
+    Static(&'static [u8]),
+    Full(Vec<u8>),
+    Shared(Bytes),
+    Pieces(Box<dyn Pieces>),
+}
+
+/// A future that stays on its thread.
+pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A body that comes piece by piece.
+pub(crate) trait Pieces {
+    /// The number of bytes still to come, if it is known.
+    fn len(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether it is the body of a response to this webtask: what is wrong with it is not the caller's fault.
+    fn is_response(&self) -> bool {
+        false
+    }
+
+    /// The next piece, which is not empty; `None` at the end. Dropping the future loses no bytes.
+    fn chunk(&mut self) -> Pending<'_, Result<Option<Bytes>, Error>>;
+
+    /// Moves what is left to `to` without its passing through this component's memory, where that is possible.
+    fn pass_on<'a>(&'a mut self, to: &'a Sink) -> Option<Passing<'a>> {
+        let _ = to;
+        None
+    }
 }
 
 impl Body {
@@ -39,7 +68,7 @@ impl Body {
     /// It ends well when `write` returns `Ok`. If it returns an error, the error is logged and the
     /// connection broken, so that nobody takes the part for the whole.
     ///
-    /// ```no_run
+    /// ```
     /// # use webtask::Body;
     /// let body = Body::stream(async |writer| {
     ///     for line in ["one\n", "two\n"] {
@@ -47,21 +76,27 @@ impl Body {
     ///     }
     ///     Ok(())
     /// });
+    /// # assert_eq!(body.len(), None);
     /// ```
     pub fn stream<F>(write: F) -> Self
     where
         F: AsyncFnOnce(&mut Writer) -> Result<(), Error> + 'static,
     {
-        Self(Kind::Stream(Stream::new(write)))
+        Self::pieces(Stream::new(write))
+    }
+
+    pub(crate) fn pieces(pieces: impl Pieces + 'static) -> Self {
+        Self(Kind::Pieces(Box::new(pieces)))
     }
 
     /// The number of bytes still to come, if it is known.
     pub fn len(&self) -> Option<u64> {
         match &self.0 {
             Kind::Empty => Some(0),
+            Kind::Static(bytes) => Some(bytes.len() as u64),
             Kind::Full(bytes) => Some(bytes.len() as u64),
-            Kind::Incoming(incoming) => incoming.len(),
-            Kind::Stream(_) => None,
+            Kind::Shared(bytes) => Some(bytes.len() as u64),
+            Kind::Pieces(pieces) => pieces.len(),
         }
     }
 
@@ -73,14 +108,14 @@ impl Body {
     /// The next piece, of at least one byte and at most 64 KiB if it came in; `None` at the end.
     ///
     /// # Errors
-    /// If the other side broke off, or the producer of a [`stream`](Body::stream) failed.
+    /// If the other side broke off, a time limit of the request ran out, or the producer of a
+    /// [`stream`](Body::stream) failed.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        match &mut self.0 {
-            Kind::Empty => Ok(None),
-            Kind::Full(bytes) => Ok(Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty())),
-            Kind::Incoming(incoming) => incoming.chunk().await,
-            Kind::Stream(stream) => stream.chunk().await,
+        if let Kind::Pieces(pieces) = &mut self.0 {
+            return pieces.chunk().await;
         }
+        let all = std::mem::take(self).into_shared();
+        Ok(all.filter(|bytes| !bytes.is_empty()))
     }
 
     /// All bytes. Only the host bounds how many: prefer [`bytes_up_to`](Body::bytes_up_to) for what strangers send.
@@ -100,7 +135,10 @@ impl Body {
         let response = self.is_response();
         let too_large = || match response {
             true => Error::bad_gateway("").with_source("the response body is larger than allowed"),
-            false => Error::new(http::StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+            false => Error::new(
+                http::StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the body has more than {max} bytes"),
+            ),
         };
         if self.len().is_some_and(|len| len > max as u64) {
             return Err(too_large());
@@ -138,14 +176,13 @@ impl Body {
     ///
     /// # Errors
     /// As for [`chunk`](Body::chunk); and if it is not the JSON that `T` asks for: the body of a request is answered
-    /// with 400 and what is wrong, that of a response with 502 and nothing.
+    /// with 400 and what is wrong where (`items[2].price: invalid type…`), that of a response with 502 and nothing,
+    /// and the log says what.
     #[cfg(feature = "json")]
     pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
         let response = self.is_response();
-        serde_json::from_slice(&self.bytes().await?).map_err(|cause| match response {
-            true => Error::bad_gateway("").with_source(cause),
-            false => Error::bad_request(format!("the body is not the JSON expected: {cause}")),
-        })
+        let decoded = crate::decode::json(&self.bytes().await?);
+        decoded.map_err(|wrong| wrong.into_error("the body is not the JSON expected", response))
     }
 
     /// A body that holds `value` as JSON. Does not set `content-type`.
@@ -157,27 +194,70 @@ impl Body {
         Ok(serde_json::to_vec(value)?.into())
     }
 
-    fn is_response(&self) -> bool {
-        matches!(&self.0, Kind::Incoming(incoming) if incoming.is_response())
+    /// The value that the body holds as a form, `application/x-www-form-urlencoded`. Only the host bounds its size.
+    ///
+    /// # Errors
+    /// As for [`json`](Body::json), with the name of the field.
+    #[cfg(feature = "form")]
+    pub async fn form<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
+        let response = self.is_response();
+        let decoded = crate::decode::form(&self.bytes().await?);
+        decoded.map_err(|wrong| wrong.into_error("the form is not the one expected", response))
+    }
+
+    /// A body that holds `value`, a struct, a map or a list of pairs, as a form. Does not set `content-type`.
+    ///
+    /// # Errors
+    /// If `value` cannot be said in a form, as a struct in a struct.
+    #[cfg(feature = "form")]
+    pub fn from_form<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
+        Ok(serde_html_form::to_string(value)?.into())
+    }
+
+    pub(crate) fn is_response(&self) -> bool {
+        matches!(&self.0, Kind::Pieces(pieces) if pieces.is_response())
+    }
+
+    /// All of it, where it is in memory.
+    fn into_shared(self) -> Option<Bytes> {
+        match self.0 {
+            Kind::Static(bytes) => Some(Bytes::from_static(bytes)),
+            Kind::Full(bytes) => Some(bytes.into()),
+            Kind::Shared(bytes) => Some(bytes),
+            Kind::Empty | Kind::Pieces(_) => None,
+        }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
+        Self(Kind::Shared(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
         Self(Kind::Full(bytes))
     }
 }
 
-macro_rules! from {
-    ($($type:ty)*) => { $(
-        impl From<$type> for Body {
-            fn from(bytes: $type) -> Self {
-                Bytes::from(bytes).into()
-            }
-        }
-    )* };
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
 }
-from! { &'static str &'static [u8] String Vec<u8> }
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self(Kind::Static(bytes))
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        text.as_bytes().into()
+    }
+}
 
 impl From<()> for Body {
     fn from((): ()) -> Self {
@@ -196,22 +276,100 @@ impl fmt::Debug for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wasi::block_on;
+    use crate::testing::block_on;
+
+    fn refused<T>(result: Result<T, Error>) -> (u16, String) {
+        let error = result.err().expect("it is refused");
+        (error.status().as_u16(), error.message().to_owned())
+    }
 
     #[test]
     fn the_maximum_is_allowed_and_one_more_is_not() {
         assert!(block_on(Body::from("four").bytes_up_to(4)).is_ok());
-        let error = block_on(Body::from("fives").bytes_up_to(4)).err();
-        assert_eq!(error.map(|error| error.status().as_u16()), Some(413));
+        let refused = refused(block_on(Body::from("fives").bytes_up_to(4)));
+        assert_eq!(refused, (413, "the body has more than 4 bytes".to_owned()));
+    }
+
+    #[test]
+    fn every_kind_is_read_once_and_to_its_end() {
+        for body in [
+            Body::from("ab"),
+            Body::from(b"ab".as_slice()),
+            Body::from("ab".to_owned()),
+            Body::from(Bytes::from_static(b"ab")),
+        ] {
+            let mut body = body;
+            assert_eq!(body.len(), Some(2));
+            let first = block_on(body.chunk()).expect("in memory");
+            assert_eq!(first.as_deref(), Some(&b"ab"[..]));
+            assert!(block_on(body.chunk()).expect("in memory").is_none());
+        }
+        for mut empty in [Body::empty(), Body::from(""), Body::from(String::new())] {
+            assert!(empty.is_empty());
+            assert!(block_on(empty.chunk()).expect("in memory").is_none());
+        }
     }
 
     #[test]
     #[cfg(feature = "json")]
-    fn json_goes_both_ways_and_says_what_is_wrong() {
-        let body = Body::from_json(&[1, 2]).unwrap_or_default();
+    fn json_goes_both_ways_and_says_what_is_wrong_and_where() {
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "only its shape matters")]
+        struct Order {
+            items: Vec<std::collections::BTreeMap<String, u32>>,
+        }
+        let body = Body::from_json(&[1, 2]).expect("numbers");
         assert_eq!(block_on(body.json::<Vec<u8>>()).ok(), Some(vec![1, 2]));
-        let error = block_on(Body::from("{}").json::<Vec<u8>>()).err();
-        let error = error.map(|error| (error.status().as_u16(), error.message().to_owned()));
-        assert!(error.is_some_and(|(status, message)| status == 400 && message.contains("map")));
+        for (text, says) in [
+            (
+                r#"{"items":[{"price":1},{"price":"two"}]}"#,
+                "items[1].price: invalid type: string \"two\", expected u32 at line 1 column 36",
+            ),
+            ("{}", "missing field `items` at line 1 column 2"),
+            ("", "EOF while parsing a value at line 1 column 0"),
+            (
+                "{\"items\":[]} x",
+                "trailing characters at line 1 column 14",
+            ),
+        ] {
+            let (status, message) = refused(block_on(Body::from(text).json::<Order>()));
+            assert_eq!(status, 400);
+            assert_eq!(
+                message,
+                format!("the body is not the JSON expected: {says}")
+            );
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "form")]
+    fn forms_go_both_ways_and_name_the_field() {
+        #[derive(Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+        struct Sms {
+            to: String,
+            parts: u8,
+            tag: Vec<String>,
+        }
+        let sms = Sms {
+            to: "+49 & more".to_owned(),
+            parts: 2,
+            tag: vec!["a".to_owned(), "b".to_owned()],
+        };
+        let body = Body::from_form(&sms).expect("a flat struct");
+        let text = block_on(body.text()).expect("text");
+        assert_eq!(text, "to=%2B49+%26+more&parts=2&tag=a&tag=b");
+        assert_eq!(block_on(Body::from(text).form::<Sms>()).ok(), Some(sms));
+        let wrong = Body::from("to=x&parts=300&tag=a");
+        let (status, message) = refused(block_on(wrong.form::<Sms>()));
+        assert_eq!(status, 400);
+        assert_eq!(
+            message,
+            "the form is not the one expected: parts: number too large to fit in target type"
+        );
+        let (_, message) = refused(block_on(Body::from("to=x&tag=a").form::<Sms>()));
+        assert_eq!(
+            message,
+            "the form is not the one expected: missing field `parts`"
+        );
     }
 }

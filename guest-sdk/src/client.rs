@@ -1,17 +1,21 @@
 //! Outbound HTTP, as far as the token grants it.
-use crate::{Body, Request, Response, SendError, wasi};
+use crate::{Body, Request, Response, SendError, host};
 use http::{HeaderValue, header};
 
 /// Sends a request and returns the head of the response; both bodies stream.
 ///
 /// The host opens the connection, follows no redirect, and sets the headers of matching bound secrets itself.
 /// A request without a scheme is sent over `https`. Time is bounded by the invocation's own; for less use
-/// [`timeout`](crate::timeout).
+/// [`Builder::timeout`](crate::Builder::timeout) and its like.
 ///
 /// # Errors
 /// If no response came. A response of any status is not an error.
-pub async fn send(request: Request) -> Result<Response, SendError> {
-    wasi::send(request).await
+pub async fn send(request: impl Into<Request>) -> Result<Response, SendError> {
+    let mut request = request.into();
+    match request.options.take() {
+        None => host::send(request, None).await,
+        Some(options) => options.send(request).await,
+    }
 }
 
 /// Sends a `GET` request to `url`.
@@ -19,7 +23,7 @@ pub async fn send(request: Request) -> Result<Response, SendError> {
 /// # Errors
 /// As for [`send`]; and [`ErrorKind::Request`](crate::ErrorKind::Request) if `url` is not a URL.
 pub async fn get(url: &str) -> Result<Response, SendError> {
-    request(http::Method::GET, url, None, Body::empty()).await
+    Request::get(url).send().await
 }
 
 /// Sends `body` to `url` in a `POST` request of the media type `content_type`.
@@ -31,7 +35,9 @@ pub async fn post(
     content_type: &'static str,
     body: impl Into<Body>,
 ) -> Result<Response, SendError> {
-    request(http::Method::POST, url, Some(content_type), body.into()).await
+    let content_type = HeaderValue::from_static(content_type);
+    let request = Request::post(url).header(header::CONTENT_TYPE, content_type);
+    request.body(body).send().await
 }
 
 /// Sends `value` as JSON to `url` in a `POST` request.
@@ -43,24 +49,5 @@ pub async fn post_json<T: serde::Serialize + ?Sized>(
     url: &str,
     value: &T,
 ) -> Result<Response, SendError> {
-    let body = Body::from_json(value)
-        .map_err(|_| SendError::invalid("the value cannot be said in JSON"))?;
-    post(url, "application/json", body).await
-}
-
-async fn request(
-    method: http::Method,
-    url: &str,
-    content_type: Option<&'static str>,
-    body: Body,
-) -> Result<Response, SendError> {
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = url.parse().map_err(|_| SendError::invalid("not a URL"))?;
-    if let Some(content_type) = content_type {
-        request
-            .headers_mut()
-            .append(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
-    send(request).await
+    Request::post(url).json(value).send().await
 }

@@ -1,11 +1,12 @@
 //! Between the types of `wasi:http`, which are the same in both generations, and those of the `http` crate.
 use crate::__bindings::wasi::http::types::{Fields, HeaderError, Method, Scheme};
-use crate::{Body, Error, Request, Response, SendError};
+use crate::{Body, Error, Response, SendError};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri};
 
-fn method_in(method: Method) -> Result<http::Method, http::method::InvalidMethod> {
-    Ok(match method {
+/// The host has parsed it, by the same rules.
+pub(crate) fn method_in(method: Method) -> http::Method {
+    match method {
         Method::Get => http::Method::GET,
         Method::Head => http::Method::HEAD,
         Method::Post => http::Method::POST,
@@ -15,8 +16,10 @@ fn method_in(method: Method) -> Result<http::Method, http::method::InvalidMethod
         Method::Options => http::Method::OPTIONS,
         Method::Trace => http::Method::TRACE,
         Method::Patch => http::Method::PATCH,
-        Method::Other(other) => http::Method::from_bytes(other.as_bytes())?,
-    })
+        Method::Other(other) => {
+            http::Method::from_bytes(other.as_bytes()).expect("the host calls with a method")
+        }
+    }
 }
 
 fn method_out(method: http::Method) -> Method {
@@ -34,16 +37,14 @@ fn method_out(method: http::Method) -> Method {
     }
 }
 
-/// The head of a request that came in. Its URL is whole if the host knows it, else the path; the scheme is
-/// `https` if the host does not say, which is what a public caller used.
-pub(crate) fn request_in(
-    method: Method,
+/// The URL of a request that came in: whole if the host knows the authority, else the path. The scheme is `https` if
+/// the host does not say, which is what a public caller used.
+pub(crate) fn uri_in(
     scheme: Option<Scheme>,
     authority: Option<String>,
-    path: Option<String>,
-    fields: Vec<(String, Vec<u8>)>,
-) -> Result<Request, Error> {
-    let path = path.as_deref().unwrap_or("/");
+    target: Option<String>,
+) -> Uri {
+    let target = target.unwrap_or_else(|| "/".to_owned());
     let whole = match authority {
         Some(authority) => {
             let scheme = match &scheme {
@@ -51,21 +52,13 @@ pub(crate) fn request_in(
                 Some(Scheme::Https) | None => "https",
                 Some(Scheme::Other(other)) => other,
             };
-            [scheme, "://", &authority, path].concat()
+            [scheme, "://", &authority, &target].concat()
         }
-        None => path.to_owned(),
+        None => target,
     };
     let uri = Uri::from_maybe_shared(Bytes::from(whole));
-    let (Ok(method), Ok(uri)) = (method_in(method), uri) else {
-        return Err(Error::bad_request(
-            "not a method or URL that this webtask can read",
-        ));
-    };
-    let mut request = Request::default();
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers_in(fields);
-    Ok(request)
+    // As for the method.
+    uri.expect("the host calls with a URL")
 }
 
 /// The method, scheme, authority and path of a request that goes out.
@@ -116,7 +109,7 @@ pub(crate) fn response_out(response: Response) -> (u16, Fields, Body) {
 }
 
 /// A field that the `http` crate would not accept is left out: the host has checked them by the same rules.
-fn headers_in(fields: Vec<(String, Vec<u8>)>) -> HeaderMap {
+pub(crate) fn headers_in(fields: Vec<(String, Vec<u8>)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         if let (Ok(name), Ok(value)) = (

@@ -1,6 +1,6 @@
 //! `Error`: what a handler returns when it cannot answer.
 use crate::{Body, Response, log};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -18,6 +18,7 @@ use std::fmt;
 pub struct Error {
     status: StatusCode,
     message: Cow<'static, str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     source: Option<Box<dyn std::error::Error>>,
 }
 
@@ -28,6 +29,7 @@ impl Error {
         Self {
             status,
             message: message.into(),
+            headers: Vec::new(),
             source: None,
         }
     }
@@ -52,9 +54,20 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// 405: the path exists, the method does not.
-    pub fn method_not_allowed(message: impl Into<Cow<'static, str>>) -> Self {
+    /// 405: the path exists, the method does not. `allow` are those that do, for the header and the message, as in
+    /// `"GET, HEAD"`.
+    ///
+    /// # Panics
+    /// If `allow` has characters that no header may have.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let message = ["only ", allow, " is allowed here"].concat();
         Self::new(StatusCode::METHOD_NOT_ALLOWED, message)
+            .with_header(header::ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// 500: this webtask is at fault, or its token. The caller learns nothing, the log `cause`.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "").with_source(cause)
     }
 
     /// 502: a server that this webtask depends on failed.
@@ -66,6 +79,13 @@ impl Error {
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Adds a header to the answer, as `retry-after` to one that says when to try again.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -113,9 +133,11 @@ impl From<Error> for Response {
         };
         *response.status_mut() = error.status;
         let no_store = HeaderValue::from_static("no-store");
-        response
-            .headers_mut()
-            .append(header::CACHE_CONTROL, no_store);
+        let headers = response.headers_mut();
+        headers.append(header::CACHE_CONTROL, no_store);
+        for (name, value) in error.headers {
+            headers.append(name, value);
+        }
         response
     }
 }
@@ -154,6 +176,13 @@ mod tests {
         let response = Response::from(error);
         assert_eq!(response.status(), 500);
         assert_eq!(response.body().len(), Some(0));
+    }
+
+    #[test]
+    fn a_wrong_method_is_answered_with_those_that_are_right() {
+        let response = Response::from(Error::method_not_allowed("GET, HEAD"));
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()["allow"], "GET, HEAD");
     }
 
     #[test]

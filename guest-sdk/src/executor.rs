@@ -1,7 +1,7 @@
 //! What a webtask does at the same time: one root future and what it spawned, on one thread.
 //!
 //! Must not know how a generation of WASI waits: its module polls what is here, with the waker of the root.
-use crate::wasi;
+use crate::{host, timeouts};
 use std::cell::RefCell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -83,19 +83,32 @@ pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
             waker.wake();
         }
     };
+    // What a test spawns goes on seeing the world that it was spawned in.
+    #[cfg(not(target_family = "wasm"))]
+    let run = crate::testing::stay(run);
     TASKS.with_borrow_mut(|tasks| tasks.push(Box::pin(run)));
     task
 }
 
 /// Waits for `duration`, at most some 584 years. The host's deadline counts on meanwhile.
 pub async fn sleep(duration: Duration) {
-    wasi::sleep(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)).await;
+    host::sleep(timeouts::nanoseconds(duration)).await;
 }
 
 /// Awaits `future` for `duration` at most. `None` if the time ran out; the future is dropped then.
 pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
+    within(future, sleep(duration)).await
+}
+
+/// Awaits `future` until the clock of [`host::now`] shows `until`. `None` as for [`timeout`].
+pub(crate) async fn timeout_at<T>(until: u64, future: impl Future<Output = T>) -> Option<T> {
+    let left = until.saturating_sub(host::now());
+    within(future, host::sleep(left)).await
+}
+
+async fn within<T>(future: impl Future<Output = T>, time: impl Future<Output = ()>) -> Option<T> {
     let mut future = pin!(future);
-    let mut time = pin!(sleep(duration));
+    let mut time = pin!(time);
     std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => time.as_mut().poll(cx).map(|()| None),
@@ -106,7 +119,7 @@ pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wasi::block_on;
+    use crate::testing::block_on;
 
     #[test]
     fn spawned_futures_run_beside_the_root_and_wake_it() {
@@ -115,6 +128,16 @@ mod tests {
             inner.await + 1
         });
         assert_eq!(sum, 42);
+    }
+
+    #[test]
+    fn time_runs_out_only_for_what_is_slower() {
+        let second = Duration::from_secs(1);
+        block_on(async {
+            assert_eq!(timeout(second, async { 1 }).await, Some(1));
+            assert_eq!(timeout(second, sleep(second / 2)).await, Some(()));
+            assert_eq!(timeout(second, sleep(second * 2)).await, None);
+        });
     }
 
     #[test]

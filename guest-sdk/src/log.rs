@@ -8,6 +8,7 @@
 //! The context of a line is the module that logs it. `println!` and panics go to the same log, without
 //! a level. The host bounds the number of lines and their length; never log a secret.
 use crate::__bindings::wasi::logging::logging;
+use crate::host;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -19,12 +20,7 @@ pub fn write(level: Level, context: &str, message: fmt::Arguments<'_>) {
     let message = message
         .as_str()
         .map_or_else(|| Cow::Owned(message.to_string()), Cow::Borrowed);
-    // There is no log outside of a host, and this is how handlers are unit-tested.
-    if cfg!(target_family = "wasm") {
-        logging::log(level, context, &message);
-    } else {
-        eprintln!("{context}: {message}");
-    }
+    host::log(level, context, &message);
 }
 
 macro_rules! levels {

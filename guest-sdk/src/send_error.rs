@@ -97,6 +97,9 @@ impl fmt::Display for SendError {
                 for part in [known.code, if empty { "" } else { ": " }, &known.detail] {
                     f.write_str(part)?;
                 }
+                if known.code.is_empty() && known.detail.is_empty() {
+                    fmt::Debug::fmt(&known.kind, f)?;
+                }
                 Ok(())
             }
             Cause::Late(error) => f.write_str(&error.text()),
@@ -111,6 +114,13 @@ impl fmt::Debug for SendError {
 }
 
 impl std::error::Error for SendError {}
+
+/// For the fake origins of tests.
+impl From<ErrorKind> for SendError {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new(kind, "")
+    }
+}
 
 impl From<Late> for SendError {
     fn from(error: Late) -> Self {

@@ -1,12 +1,13 @@
 //! A body that is written while it is sent: one future, one slot, no queue.
 use crate::Error;
+use crate::body::{Pending, Pieces};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 type Producer = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 
@@ -36,29 +37,32 @@ impl Stream {
         }
     }
 
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        poll_fn(|cx| {
-            let Some(producer) = &mut self.producer else {
-                return Poll::Ready(Ok(None));
-            };
-            let done = producer.as_mut().poll(cx);
-            if done.is_ready() {
-                self.producer = None;
-            }
-            let mut slot = self.slot.borrow_mut();
-            match (slot.piece.take(), done) {
-                (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
-                (None, Poll::Ready(Ok(()))) => Poll::Ready(Ok(None)),
-                (None, Poll::Pending) => Poll::Pending,
-                (piece, _) => {
-                    if let Some(writer) = slot.writer.take() {
-                        writer.wake();
-                    }
-                    Poll::Ready(Ok(piece))
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        let Some(producer) = &mut self.producer else {
+            return Poll::Ready(Ok(None));
+        };
+        let done = producer.as_mut().poll(cx);
+        if done.is_ready() {
+            self.producer = None;
+        }
+        let mut slot = self.slot.borrow_mut();
+        match (slot.piece.take(), done) {
+            (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+            (None, Poll::Ready(Ok(()))) => Poll::Ready(Ok(None)),
+            (None, Poll::Pending) => Poll::Pending,
+            (piece, _) => {
+                if let Some(writer) = slot.writer.take() {
+                    writer.wake();
                 }
+                Poll::Ready(Ok(piece))
             }
-        })
-        .await
+        }
+    }
+}
+
+impl Pieces for Stream {
+    fn chunk(&mut self) -> Pending<'_, Result<Option<Bytes>, Error>> {
+        Box::pin(poll_fn(|cx| self.poll_chunk(cx)))
     }
 }
 
@@ -96,7 +100,7 @@ impl fmt::Debug for Writer {
 mod tests {
     use super::*;
     use crate::Body;
-    use crate::wasi::block_on;
+    use crate::testing::block_on;
 
     #[test]
     fn a_stream_is_read_piece_by_piece_and_no_faster() {

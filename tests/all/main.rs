@@ -8,6 +8,7 @@
 mod audit;
 mod callers;
 mod caveats;
+mod clients;
 mod core;
 mod faults;
 mod issuer;

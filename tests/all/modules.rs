@@ -163,6 +163,7 @@ fn status_of(name: &str) -> &'static str {
 fn every_guest_is_used() {
     let mut files = Vec::new();
     rust_files(&root().join("tests/all"), &mut files);
+    rust_files(&root().join("host/tests/all"), &mut files);
     let tests: String = files
         .iter()
         .map(|file| fs::read_to_string(file).expect("a file"))
@@ -174,6 +175,19 @@ fn every_guest_is_used() {
             "no test uses {name}"
         );
     }
+}
+
+/// Cargo writes both packages' programs into one directory: of two with one name, one is not what it is taken for.
+#[test]
+fn no_guest_has_the_name_of_an_example() {
+    let mut names: Vec<_> = webtask_tests::ALL
+        .iter()
+        .map(|(name, path)| (name, path.contains("/p3/")))
+        .collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "{names:?}");
 }
 
 /// A table of SECURITY.md that names a test that is not there is worth nothing.

@@ -7,7 +7,7 @@ use webtask::{Error, Request, Response};
 
 #[webtask::main]
 async fn main(request: Request) -> Result<Response, Error> {
-    let name = request.uri().path().trim_start_matches('/');
+    let name = request.path().trim_start_matches('/');
     let name = if name.is_empty() { "world" } else { name };
     Ok(webtask::text(format!("Hello, {name}!\n")))
 }

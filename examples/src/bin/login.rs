@@ -26,6 +26,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use webtask::http::{HeaderValue, Method, header};
 use webtask::{Error, Request, Response, secrets, token};
+use webtask_examples::unhex;
 
 const LIFE: Duration = Duration::from_secs(600);
 
@@ -43,10 +44,10 @@ struct Session {
     expires: u64,
 }
 
-#[webtask::main]
+#[webtask::main(secrets("app-token", "pepper", "users"))]
 async fn main(request: Request) -> Result<Response, Error> {
     if request.method() != Method::POST {
-        return Err(Error::method_not_allowed("POST a user and a password"));
+        return Err(Error::method_not_allowed("POST"));
     }
     let body = request.into_body().bytes_up_to(4096).await?;
     let login: Login = webtask::Body::from(body).json().await?;
@@ -78,17 +79,17 @@ async fn main(request: Request) -> Result<Response, Error> {
 fn is_known(login: &Login) -> Result<bool, Error> {
     let users: BTreeMap<String, String> = serde_json::from_str(&secrets::get("users")?)
         // Its own text would quote the secret.
-        .map_err(|_| misconfigured("the secret `users` is not JSON of names and verifiers"))?;
+        .map_err(|_| Error::internal("the secret `users` is not JSON of names and verifiers"))?;
     let pepper = secrets::get("pepper")?;
     if pepper.len() < 32 {
-        return Err(misconfigured(
+        return Err(Error::internal(
             "the secret `pepper` has less than 32 characters",
         ));
     }
     let (exists, verifier) = match users.get(&login.user) {
         Some(digits) => {
             let verifier = unhex(digits)
-                .ok_or_else(|| misconfigured("a verifier is not 64 hexadecimal digits"))?;
+                .ok_or_else(|| Error::internal("a verifier is not 64 hexadecimal digits"))?;
             (true, verifier)
         }
         None => (false, [0; 32]),
@@ -99,18 +100,34 @@ fn is_known(login: &Login) -> Result<bool, Error> {
     Ok(mac.verify_slice(&verifier).is_ok() & exists)
 }
 
-/// A 500; the cause goes to the log only.
-fn misconfigured(cause: &'static str) -> Error {
-    Error::new(webtask::StatusCode::INTERNAL_SERVER_ERROR, "").with_source(cause)
-}
+#[cfg(test)]
+mod tests {
+    use super::main;
+    use webtask::Request;
+    use webtask::testing::World;
 
-fn unhex(digits: &str) -> Option<[u8; 32]> {
-    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
+    #[webtask::test]
+    async fn what_the_author_got_wrong_is_in_the_log_and_not_in_the_answer() {
+        let world = World::new().secret("app-token", "wt1");
+        for (pepper, users, says) in [
+            ("short", "{}", "less than 32 characters"),
+            (&"p".repeat(32), "[]", "not JSON of names and verifiers"),
+            (
+                &"p".repeat(32),
+                r#"{"ada":"00"}"#,
+                "not 64 hexadecimal digits",
+            ),
+        ] {
+            let world = world
+                .clone()
+                .secret("pepper", pepper)
+                .secret("users", users);
+            let login =
+                Request::post("https://run.example/").body(r#"{"user":"ada","password":"x"}"#);
+            let response = world.call(main, login.build().expect("a request")).await;
+            assert_eq!(response.status(), 500);
+            assert!(response.body().is_empty());
+            assert!(world.logs().join("\n").contains(says), "{says}");
+        }
     }
-    let mut bytes = [0; 32];
-    for (byte, digits) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -32,6 +32,66 @@ pub fn main(attribute: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
+/// Makes an `async` function a test, under plain `cargo test` and without any runtime; see `webtask::testing`.
+///
+/// ```ignore
+/// #[webtask::test]
+/// async fn it_says_hello() {
+///     let response = webtask::testing::World::new().call(super::main, webtask::Request::new(())).await;
+///     assert_eq!(response.status(), 200);
+/// }
+/// ```
+///
+/// The function takes nothing, and returns what a test may return. Other attributes, such as `#[should_panic]`, stay.
+#[proc_macro_attribute]
+pub fn test(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let test = parse_macro_input!(item as ItemFn);
+    match check_test(&attribute.into(), &test) {
+        Ok(()) => expand_test(test).into(),
+        Err(error) => error.to_compile_error().into(),
+    }
+}
+
+fn check_test(attribute: &proc_macro2::TokenStream, test: &ItemFn) -> Result<()> {
+    let signature = &test.sig;
+    if !attribute.is_empty() {
+        return Err(Error::new_spanned(
+            attribute,
+            "#[webtask::test] takes no argument",
+        ));
+    }
+    if signature.asyncness.is_none() {
+        let message = "the test of a webtask is `async`; for others there is #[test]";
+        return Err(Error::new_spanned(signature.fn_token, message));
+    }
+    if let Some(input) = signature.inputs.first() {
+        return Err(Error::new_spanned(
+            input,
+            "a test takes nothing; make what it needs with `webtask::testing::World`",
+        ));
+    }
+    Ok(())
+}
+
+fn expand_test(mut test: ItemFn) -> proc_macro2::TokenStream {
+    test.sig.asyncness = None;
+    let ItemFn {
+        attrs,
+        vis,
+        sig,
+        block,
+        ..
+    } = test;
+    quote! {
+        #[cfg(not(target_family = "wasm"))]
+        #[::core::prelude::v1::test]
+        #(#attrs)*
+        #vis #sig {
+            ::webtask::testing::block_on(async move #block)
+        }
+    }
+}
+
 fn check(handler: &ItemFn) -> Result<()> {
     let signature = &handler.sig;
     let fail =
@@ -90,8 +150,12 @@ fn keep(error: &Error, handler: &ItemFn) -> proc_macro2::TokenStream {
 }
 
 fn expand(mut handler: ItemFn, needs: &proc_macro2::TokenStream) -> proc_macro2::TokenStream {
-    // A program needs a `main`, which WASI calls `run` and the host of a webtask never calls.
-    if handler.sig.ident == "main" {
+    // A program needs a `main`, which WASI calls `run` and the host of a webtask never calls. A test has one already,
+    // and calls the handler by its own name.
+    let is_main = handler.sig.ident == "main";
+    let in_test = is_main.then(|| quote!(#[cfg(test)] #handler));
+    let cfg = is_main.then(|| quote!(#[cfg(not(test))]));
+    if is_main {
         handler.sig.ident = format_ident!("__webtask_main", span = handler.sig.ident.span());
     }
     let name = &handler.sig.ident;
@@ -99,8 +163,12 @@ fn expand(mut handler: ItemFn, needs: &proc_macro2::TokenStream) -> proc_macro2:
     let guest =
         quote_spanned!(handler.sig.output.span()=> ::webtask::__private::guest!(__Webtask, #name););
     quote! {
+        #in_test
+
+        #cfg
         #handler
 
+        #cfg
         fn main() {
             #[cfg(not(target_family = "wasm"))]
             ::webtask::__private::native::<__Webtask>();
@@ -108,8 +176,10 @@ fn expand(mut handler: ItemFn, needs: &proc_macro2::TokenStream) -> proc_macro2:
 
         #needs
 
+        #cfg
         struct __Webtask;
 
+        #cfg
         #guest
     }
 }

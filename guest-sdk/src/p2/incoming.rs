@@ -1,16 +1,56 @@
 //! A body that comes in: of the request, or of a response to an outbound request.
 use super::Late;
 use super::bindings::wasi::http::types::{IncomingBody, IncomingRequest, IncomingResponse};
+use super::bindings::wasi::http::types::{Method, Scheme};
 use super::bindings::wasi::io::error as io;
 use super::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
-use super::outgoing;
 use super::poll::wait;
-use crate::{Error, SendError};
+use super::{Passing, Sink, outgoing};
+use crate::body::{Pending, Pieces};
+use crate::{Body, Error, SendError};
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::header::CONTENT_LENGTH;
 
 /// The most that is read at once. Two such pieces are what an echo holds in memory.
 const CHUNK: u64 = 64 * 1024;
+
+/// A request that came in and was not read yet.
+pub(crate) struct Inbound(IncomingRequest);
+
+impl Inbound {
+    pub(crate) fn new(request: IncomingRequest) -> Self {
+        Self(request)
+    }
+
+    pub(crate) fn method(&self) -> Method {
+        self.0.method()
+    }
+
+    pub(crate) fn scheme(&self) -> Option<Scheme> {
+        self.0.scheme()
+    }
+
+    pub(crate) fn authority(&self) -> Option<String> {
+        self.0.authority()
+    }
+
+    /// Path and query.
+    pub(crate) fn target(&self) -> Option<String> {
+        self.0.path_with_query()
+    }
+
+    pub(crate) fn fields(&self) -> Vec<(String, Vec<u8>)> {
+        self.0.headers().entries()
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Vec<Vec<u8>> {
+        self.0.headers().get(name)
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        Body::pieces(Incoming::new(Source::Request(self.0)))
+    }
+}
 
 /// Fields are dropped in this order, and WASI wants children dropped before their parents.
 pub(crate) struct Incoming {
@@ -26,23 +66,19 @@ pub(crate) enum Source {
 }
 
 impl Incoming {
-    pub(crate) fn new(source: Source, headers: &HeaderMap) -> Self {
-        let len = headers.get(header::CONTENT_LENGTH);
-        let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
+    pub(crate) fn new(source: Source) -> Self {
+        let fields = match &source {
+            Source::Request(request) => request.headers(),
+            Source::Response(response) => response.headers(),
+        };
+        let mut values = fields.get(CONTENT_LENGTH.as_str());
+        let len = values.pop();
         Self {
             stream: None,
             body: None,
             source,
-            len,
+            len: len.and_then(|len| std::str::from_utf8(&len).ok()?.parse().ok()),
         }
-    }
-
-    pub(crate) fn len(&self) -> Option<u64> {
-        self.len
-    }
-
-    pub(crate) fn is_response(&self) -> bool {
-        matches!(self.source, Source::Response(_))
     }
 
     /// The stream, made at first use: a handler that does not read the body pays nothing for it.
@@ -60,7 +96,7 @@ impl Incoming {
             .ok_or_else(|| Error::from(SendError::protocol("the body is gone")))
     }
 
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let stream = self.open()?;
             match stream.read(CHUNK) {
@@ -79,7 +115,7 @@ impl Incoming {
     }
 
     /// Moves everything to `out` inside the host: the bytes never enter this component's memory.
-    pub(crate) async fn splice(&mut self, out: &OutputStream) -> Result<(), outgoing::Failed> {
+    async fn splice(&mut self, out: &OutputStream) -> Result<(), outgoing::Failed> {
         loop {
             let stream = self.open()?;
             let permit = outgoing::permit(out).await?;
@@ -108,5 +144,23 @@ impl Incoming {
             true => Error::bad_gateway("").with_source(cause),
             false => Error::bad_request("the request body broke off").with_source(cause),
         }
+    }
+}
+
+impl Pieces for Incoming {
+    fn len(&self) -> Option<u64> {
+        self.len
+    }
+
+    fn is_response(&self) -> bool {
+        matches!(self.source, Source::Response(_))
+    }
+
+    fn chunk(&mut self) -> Pending<'_, Result<Option<Bytes>, Error>> {
+        Box::pin(self.next())
+    }
+
+    fn pass_on<'a>(&'a mut self, to: &'a Sink) -> Option<Passing<'a>> {
+        Some(Box::pin(self.splice(to)))
     }
 }

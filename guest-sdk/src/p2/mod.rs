@@ -9,15 +9,20 @@ mod poll;
 mod serve;
 
 pub use bindings::exports::wasi::http::incoming_handler::Guest;
-pub(crate) use client::send;
-pub(crate) use incoming::Incoming;
-#[cfg(test)]
-pub(crate) use poll::block_on;
+pub(crate) use bindings::wasi::clocks::monotonic_clock::now;
+pub(crate) use client::{options, send};
+pub(crate) use incoming::Inbound;
 pub(crate) use poll::sleep;
 pub use serve::serve;
 
 use bindings::wasi::http::types::{ErrorCode, http_error_code};
 use bindings::wasi::io::error as io;
+
+/// Where bodies go.
+pub(crate) use bindings::wasi::io::streams::OutputStream as Sink;
+
+/// A body on its way inside of the host.
+pub(crate) type Passing<'a> = crate::body::Pending<'a, Result<(), outgoing::Failed>>;
 
 /// Why a body broke off while it was read. The host tells the code if asked.
 pub(crate) struct Late(io::Error);

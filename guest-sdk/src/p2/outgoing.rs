@@ -2,7 +2,8 @@
 use super::bindings::wasi::http::types::OutgoingBody;
 use super::bindings::wasi::io::streams::{OutputStream, StreamError};
 use super::poll::wait;
-use crate::{Body, Error, SendError, body};
+use crate::body::Kind;
+use crate::{Body, Error, SendError};
 
 /// Why a body was not sent to its end.
 pub(crate) enum Failed {
@@ -26,7 +27,7 @@ impl From<StreamError> for Failed {
 
 /// Sends `body` and ends `out` as well as the body ended: a part is never ended like the whole.
 pub(crate) async fn send(body: Body, out: OutgoingBody) -> Result<(), Error> {
-    if !matches!(body.0, body::Kind::Empty) {
+    if !matches!(body.0, Kind::Empty) {
         let Ok(stream) = out.write() else {
             return Ok(());
         };
@@ -43,17 +44,32 @@ pub(crate) async fn send(body: Body, out: OutgoingBody) -> Result<(), Error> {
 }
 
 async fn write(mut body: Body, out: &OutputStream) -> Result<(), Failed> {
-    if let body::Kind::Incoming(incoming) = &mut body.0 {
-        incoming.splice(out).await?;
-    } else {
-        while let Some(mut chunk) = body.chunk().await? {
-            while !chunk.is_empty() {
-                let permit = usize::try_from(permit(out).await?).unwrap_or(usize::MAX);
-                out.write(&chunk.split_to(permit.min(chunk.len())))?;
+    match &mut body.0 {
+        Kind::Empty => {}
+        Kind::Static(bytes) => write_all(bytes, out).await?,
+        Kind::Full(bytes) => write_all(bytes, out).await?,
+        Kind::Shared(bytes) => write_all(bytes, out).await?,
+        Kind::Pieces(pieces) => {
+            if let Some(passing) = pieces.pass_on(out) {
+                passing.await?;
+                return out.flush().map_err(Failed::from);
+            }
+            while let Some(chunk) = pieces.chunk().await? {
+                write_all(&chunk, out).await?;
             }
         }
     }
     out.flush().map_err(Failed::from)
+}
+
+async fn write_all(mut bytes: &[u8], out: &OutputStream) -> Result<(), Failed> {
+    while !bytes.is_empty() {
+        let permit = usize::try_from(permit(out).await?).unwrap_or(usize::MAX);
+        let (now, later) = bytes.split_at(permit.min(bytes.len()));
+        out.write(now)?;
+        bytes = later;
+    }
+    Ok(())
 }
 
 /// Waits until `out` takes bytes, and says how many: at least one.

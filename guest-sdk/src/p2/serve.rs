@@ -1,8 +1,7 @@
 //! The one export: a WASI request in, the handler, a WASI response out.
 use super::bindings::wasi::http::types::{IncomingRequest, OutgoingResponse, ResponseOutparam};
-use super::incoming::{Incoming, Source};
-use super::{outgoing, poll};
-use crate::{Body, Error, Request, Response, body, convert, serve};
+use super::{Inbound, outgoing, poll};
+use crate::{Error, Request, Response, convert, serve};
 
 /// Runs one invocation of `handler`. What `#[webtask::main]` exports.
 pub fn serve<F, R, E>(request: IncomingRequest, out: ResponseOutparam, handler: F)
@@ -12,31 +11,23 @@ where
     E: Into<Error>,
 {
     poll::block_on(async move {
-        let answer = serve::answer(accept(request), handler).await;
+        let answer = serve::answer(Request::inbound(Inbound::new(request)), handler).await;
         if let Err(error) = respond(answer, out).await {
             error.log();
         }
     });
 }
 
-fn accept(incoming: IncomingRequest) -> Result<Request, Error> {
-    let mut request = convert::request_in(
-        incoming.method(),
-        incoming.scheme(),
-        incoming.authority(),
-        incoming.path_with_query(),
-        incoming.headers().entries(),
-    )?;
-    let body = Incoming::new(Source::Request(incoming), request.headers());
-    *request.body_mut() = Body(body::Kind::Incoming(body));
-    Ok(request)
-}
-
 async fn respond(response: Response, out: ResponseOutparam) -> Result<(), Error> {
     let (status, fields, body) = convert::response_out(response);
     let response = OutgoingResponse::new(fields);
+    // A response begins as a 200, and each call of the host is one that hello need not make.
+    let set = match status {
+        200 => Ok(()),
+        status => response.set_status_code(status),
+    };
     // Both can fail only for a host that breaks WASI: then there is no response, and that is its to answer.
-    if let (Ok(()), Ok(to)) = (response.set_status_code(status), response.body()) {
+    if let (Ok(()), Ok(to)) = (set, response.body()) {
         ResponseOutparam::set(out, Ok(response));
         outgoing::send(body, to).await?;
     }

@@ -1,12 +1,16 @@
 //! One outbound request.
 use super::bindings::wasi::http::client;
-use super::bindings::wasi::http::types;
+use super::bindings::wasi::http::types::{self, RequestOptions};
 use super::incoming::{Incoming, Source};
 use super::outgoing::Outgoing;
 use crate::executor::spawn;
-use crate::{Body, Request, Response, SendError, body, convert};
+use crate::timeouts::{Timeouts, nanoseconds};
+use crate::{Body, Request, Response, SendError, convert};
 
-pub(crate) async fn send(request: Request) -> Result<Response, SendError> {
+pub(crate) async fn send(
+    request: Request,
+    options: Option<RequestOptions>,
+) -> Result<Response, SendError> {
     let (head, body) = request.into_parts();
     let fields = convert::fields(&head.headers, &body)?;
     let (method, scheme, authority, path) = convert::target_out(head.method, &head.uri)?;
@@ -15,7 +19,7 @@ pub(crate) async fn send(request: Request) -> Result<Response, SendError> {
         trailers,
         writing,
     } = Outgoing::new(body);
-    let (outgoing, _) = types::Request::new(fields, contents, trailers, None);
+    let (outgoing, _) = types::Request::new(fields, contents, trailers, options);
     outgoing
         .set_method(&method)
         .and_then(|()| outgoing.set_scheme(Some(&scheme)))
@@ -41,7 +45,20 @@ pub(crate) async fn send(request: Request) -> Result<Response, SendError> {
     };
     let fields = response.get_headers().copy_all();
     let mut answer = convert::response_in(response.get_status_code(), fields)?;
-    let incoming = Incoming::new(Source::Response(response), answer.headers());
-    *answer.body_mut() = Body(body::Kind::Incoming(incoming));
+    *answer.body_mut() = Body::pieces(Incoming::new(Source::Response(response)));
     Ok(answer)
+}
+
+/// The limits that the host keeps.
+///
+/// # Errors
+/// If it does not know one of them.
+pub(crate) fn options(timeouts: &Timeouts) -> Result<RequestOptions, SendError> {
+    let options = RequestOptions::new();
+    options
+        .set_connect_timeout(timeouts.connect.map(nanoseconds))
+        .and_then(|()| options.set_first_byte_timeout(timeouts.first_byte.map(nanoseconds)))
+        .and_then(|()| options.set_between_bytes_timeout(timeouts.between_bytes.map(nanoseconds)))
+        .map_err(|_| SendError::invalid("the host does not know this time limit"))?;
+    Ok(options)
 }

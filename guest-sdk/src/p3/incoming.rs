@@ -1,10 +1,11 @@
 //! A body that comes in: of the request, or of a response to an outbound request.
-use super::Trailers;
-use super::bindings::wasi::http::types::{ErrorCode, Request, Response};
+use super::bindings::wasi::http::types::{ErrorCode, Method, Request, Response, Scheme};
 use super::bindings::wit_future;
-use crate::{Error, SendError};
+use super::{Passing, Sink, Trailers};
+use crate::body::{Pending, Pieces};
+use crate::{Body, Error, SendError};
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::header::CONTENT_LENGTH;
 use std::mem;
 use std::pin::Pin;
 use std::task::Poll;
@@ -12,6 +13,44 @@ use wit_bindgen::rt::async_support::{StreamReader, StreamResult};
 
 /// The most that is read at once.
 const CHUNK: u64 = 64 * 1024;
+
+/// A request that came in and was not read yet.
+pub(crate) struct Inbound(Request);
+
+impl Inbound {
+    pub(crate) fn new(request: Request) -> Self {
+        Self(request)
+    }
+
+    pub(crate) fn method(&self) -> Method {
+        self.0.get_method()
+    }
+
+    pub(crate) fn scheme(&self) -> Option<Scheme> {
+        self.0.get_scheme()
+    }
+
+    pub(crate) fn authority(&self) -> Option<String> {
+        self.0.get_authority()
+    }
+
+    /// Path and query.
+    pub(crate) fn target(&self) -> Option<String> {
+        self.0.get_path_with_query()
+    }
+
+    pub(crate) fn fields(&self) -> Vec<(String, Vec<u8>)> {
+        self.0.get_headers().copy_all()
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Vec<Vec<u8>> {
+        self.0.get_headers().get(name)
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        Body::pieces(Incoming::new(Source::Request(self.0)))
+    }
+}
 
 pub(crate) struct Incoming {
     state: State,
@@ -74,24 +113,23 @@ impl Open {
 }
 
 impl Incoming {
-    pub(crate) fn new(source: Source, headers: &HeaderMap) -> Self {
-        let len = headers.get(header::CONTENT_LENGTH);
+    pub(crate) fn new(source: Source) -> Self {
+        let fields = match &source {
+            Source::Request(request) => request.get_headers(),
+            Source::Response(response) => response.get_headers(),
+        };
+        let mut values = fields.get(CONTENT_LENGTH.as_str());
+        // A child, to be dropped before its parent is consumed.
+        drop(fields);
+        let len = values.pop();
         Self {
             response: matches!(source, Source::Response(_)),
             state: State::Unread(source),
-            len: len.and_then(|len| len.to_str().ok()?.parse().ok()),
+            len: len.and_then(|len| std::str::from_utf8(&len).ok()?.parse().ok()),
         }
     }
 
-    pub(crate) fn len(&self) -> Option<u64> {
-        self.len
-    }
-
-    pub(crate) fn is_response(&self) -> bool {
-        self.response
-    }
-
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let most = self.len.map_or(CHUNK, |len| len.clamp(1, CHUNK));
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let read = std::future::poll_fn(|cx| {
@@ -121,24 +159,39 @@ impl Incoming {
         }
     }
 
-    /// The stream itself, to be passed on inside the host: the bytes never enter this component's memory.
-    /// Not where a read is under way, or over.
-    pub(crate) fn into_contents(self) -> Result<(StreamReader<u8>, Trailers), Self> {
-        match self.state {
-            State::Unread(source) => {
-                let open = source.open();
-                Ok((open.stream, open.trailers))
-            }
-            State::Open(open) => Ok((open.stream, open.trailers)),
-            State::Reading(_) | State::Ended => Err(self),
-        }
-    }
-
     fn failed(&self, code: ErrorCode) -> Error {
         let cause = SendError::from(code);
         match self.response {
             true => Error::bad_gateway("").with_source(cause),
             false => Error::bad_request("the request body broke off").with_source(cause),
         }
+    }
+}
+
+impl Pieces for Incoming {
+    fn len(&self) -> Option<u64> {
+        self.len
+    }
+
+    fn is_response(&self) -> bool {
+        self.response
+    }
+
+    fn chunk(&mut self) -> Pending<'_, Result<Option<Bytes>, Error>> {
+        Box::pin(self.next())
+    }
+
+    /// The stream itself, to be passed on inside the host: the bytes never enter this component's memory.
+    /// Not where a read is under way, or over.
+    fn pass_on<'a>(&'a mut self, (): &'a Sink) -> Option<Passing<'a>> {
+        let open = match mem::replace(&mut self.state, State::Ended) {
+            State::Unread(source) => source.open(),
+            State::Open(open) => open,
+            state @ (State::Reading(_) | State::Ended) => {
+                self.state = state;
+                return None;
+            }
+        };
+        Some((open.stream, open.trailers, std::marker::PhantomData))
     }
 }

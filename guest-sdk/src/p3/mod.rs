@@ -8,18 +8,26 @@ mod outgoing;
 mod serve;
 
 pub use bindings::exports::wasi::http::handler::Guest;
-pub(crate) use client::send;
-pub(crate) use incoming::Incoming;
+pub(crate) use bindings::wasi::clocks::monotonic_clock::now;
+pub(crate) use client::{options, send};
+pub(crate) use incoming::Inbound;
 pub use serve::serve;
 
 use crate::executor;
 use bindings::wasi::clocks::monotonic_clock;
 use bindings::wasi::http::types::{ErrorCode, Fields};
+use std::marker::PhantomData;
 use std::pin::pin;
-use wit_bindgen::rt::async_support::FutureReader;
+use wit_bindgen::rt::async_support::{FutureReader, StreamReader};
 
 /// How a body ends: with trailers, or with what broke it off.
 type Trailers = FutureReader<Result<Option<Fields>, ErrorCode>>;
+
+/// Where bodies go: a stream is handed over, so nowhere.
+pub(crate) type Sink = ();
+
+/// A body on its way inside of the host.
+pub(crate) type Passing<'a> = (StreamReader<u8>, Trailers, PhantomData<&'a ()>);
 
 /// Waits for so many nanoseconds.
 pub(crate) async fn sleep(nanoseconds: u64) {
@@ -50,18 +58,4 @@ impl Late {
     pub(crate) fn text(&self) -> String {
         match *self {}
     }
-}
-
-/// Runs `root`, and whatever it spawns, as no component does: for tests, where nothing waits for a host.
-#[cfg(test)]
-pub(crate) fn block_on<T>(root: impl Future<Output = T>) -> T {
-    let mut root = pin!(beside(root));
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    for _ in 0..1_000 {
-        if let std::task::Poll::Ready(output) = root.as_mut().poll(&mut cx) {
-            executor::drop_spawned();
-            return output;
-        }
-    }
-    unreachable!("waits for nothing that could ever happen")
 }

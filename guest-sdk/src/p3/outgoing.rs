@@ -2,7 +2,8 @@
 use super::Trailers;
 use super::bindings::wasi::http::types::ErrorCode;
 use super::bindings::{wit_future, wit_stream};
-use crate::{Body, Error, body};
+use crate::body::Kind;
+use crate::{Body, Error};
 use std::pin::Pin;
 use wit_bindgen::rt::async_support::{StreamReader, StreamWriter};
 
@@ -18,8 +19,8 @@ pub(crate) type Writing = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 
 impl Outgoing {
     pub(crate) fn new(mut body: Body) -> Self {
-        match body.0 {
-            body::Kind::Empty => {
+        match &mut body.0 {
+            Kind::Empty => {
                 let (_, trailers) = wit_future::new(|| Ok(None));
                 return Self {
                     contents: None,
@@ -27,17 +28,16 @@ impl Outgoing {
                     writing: None,
                 };
             }
-            body::Kind::Incoming(incoming) => match incoming.into_contents() {
-                Ok((contents, trailers)) => {
+            Kind::Pieces(pieces) => {
+                if let Some((contents, trailers, _)) = pieces.pass_on(&()) {
                     return Self {
                         contents: Some(contents),
                         trailers,
                         writing: None,
                     };
                 }
-                Err(incoming) => body = Body(body::Kind::Incoming(incoming)),
-            },
-            other => body = Body(other),
+            }
+            Kind::Static(_) | Kind::Full(_) | Kind::Shared(_) => {}
         }
         let (mut to, contents) = wit_stream::new();
         // What is written if the writing is dropped, or traps: a part is never ended like the whole.
@@ -66,10 +66,21 @@ impl Outgoing {
 
 /// Writes everything; `false` if whoever should read it has gone.
 async fn write(mut body: Body, to: &mut StreamWriter<u8>) -> Result<bool, Error> {
-    while let Some(chunk) = body.chunk().await? {
-        if !to.write_all(chunk.into()).await.is_empty() {
+    let pieces = match &mut body.0 {
+        Kind::Empty => return Ok(true),
+        Kind::Static(bytes) => return Ok(write_all(bytes.to_vec(), to).await),
+        Kind::Full(bytes) => return Ok(write_all(std::mem::take(bytes), to).await),
+        Kind::Shared(bytes) => return Ok(write_all(std::mem::take(bytes).into(), to).await),
+        Kind::Pieces(pieces) => pieces,
+    };
+    while let Some(chunk) = pieces.chunk().await? {
+        if !write_all(chunk.into(), to).await {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+async fn write_all(bytes: Vec<u8>, to: &mut StreamWriter<u8>) -> bool {
+    to.write_all(bytes).await.is_empty()
 }

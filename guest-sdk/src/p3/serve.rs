@@ -1,9 +1,8 @@
 //! The one export: a WASI request in, the handler, a WASI response out.
-use super::beside;
 use super::bindings::wasi::http::types::{self, ErrorCode};
-use super::incoming::{Incoming, Source};
 use super::outgoing::Outgoing;
-use crate::{Body, Error, Request, Response, body, convert, executor, serve};
+use super::{Inbound, beside};
+use crate::{Error, Request, Response, convert, executor, serve};
 
 /// Runs one invocation of `handler`. What `#[webtask::main]` exports.
 ///
@@ -18,7 +17,11 @@ where
     R: Into<Response>,
     E: Into<Error>,
 {
-    let answer = beside(serve::answer(accept(request), handler)).await;
+    let answer = beside(serve::answer(
+        Request::inbound(Inbound::new(request)),
+        handler,
+    ))
+    .await;
     let (status, fields, body) = convert::response_out(answer);
     let Outgoing {
         contents,
@@ -40,19 +43,6 @@ where
         })),
     }
     Ok(response)
-}
-
-fn accept(incoming: types::Request) -> Result<Request, Error> {
-    let mut request = convert::request_in(
-        incoming.get_method(),
-        incoming.get_scheme(),
-        incoming.get_authority(),
-        incoming.get_path_with_query(),
-        incoming.get_headers().copy_all(),
-    )?;
-    let body = Incoming::new(Source::Request(incoming), request.headers());
-    *request.body_mut() = Body(body::Kind::Incoming(body));
-    Ok(request)
 }
 
 /// Exports `$handler` as the handler of a component, by way of the type `$guest`.

@@ -7,6 +7,7 @@ mod cache;
 mod command;
 mod common;
 mod compile;
+mod examples;
 mod faults;
 mod logging;
 mod outbound;

@@ -29,8 +29,10 @@ async fn main(request: Request) -> Result<Response, Error> {
         }
         let said = match found {
             Ok(value) => json!({ "value": value }),
-            Err(secrets::Error::NotGranted) => json!({ "error": "not-granted" }),
-            Err(secrets::Error::Bound) => json!({ "error": "bound" }),
+            Err(error) => json!({ "error": match error.reason() {
+                secrets::Reason::NotGranted => "not-granted",
+                secrets::Reason::Bound => "bound",
+            } }),
         };
         got.insert(name.to_owned(), said);
     }

@@ -1,0 +1,4 @@
+#[webtask::test]
+fn it_works() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[webtask::test]
+async fn it_works(request: webtask::Request) {}
+
+fn main() {}
