@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::{Response, header};
 use http_body::Body as _;
 use http_body_util::{Either, Full};
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
+    admission::Place,
     body::{HostBody, ResponseBody},
     carrier,
     invoke::Run,
@@ -28,7 +28,7 @@ pub(crate) struct Answer {
     pub(crate) response: Response<WasiBody>,
     pub(crate) run: Run,
     pub(crate) rights: Arc<Rights>,
-    pub(crate) reading: OwnedSemaphorePermit,
+    pub(crate) reading: Place,
 }
 
 /// An answer of the host's own, whose record is complete.

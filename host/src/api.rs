@@ -28,7 +28,7 @@ pub(crate) async fn mint(
     request: Request<Incoming>,
     record: &mut Record,
 ) -> Result<Response<Full<Bytes>>, Error> {
-    let (issuer, asked): (_, MintRequest) = call(gate, request, record).await?;
+    let (issuer, asked): (_, MintRequest) = call(gate, request, record, Counts::AsACall).await?;
     // What a tenant may run is cut when it runs, by the ceiling of that day; here only whether it is served.
     gate.ceiling(&issuer)?;
     let minted = issuer.mint(asked, &gate.keyring(), now());
@@ -46,7 +46,8 @@ pub(crate) async fn revoke(
     request: Request<Incoming>,
     record: &mut Record,
 ) -> Result<Response<Full<Bytes>>, Error> {
-    let (presented, asked): (_, RevokeRequest) = call(gate, request, record).await?;
+    let (presented, asked): (_, RevokeRequest) =
+        call(gate, request, record, Counts::ByItself).await?;
     let tenant = presented.claims.tenant.clone();
     let only_issuers = || {
         let issuer = matches!(presented.claims.kind, Kind::Issue(_));
@@ -118,11 +119,21 @@ fn last_use(opened: &Opened) -> u64 {
     }
 }
 
+/// Against which rate a call of this interface counts.
+#[derive(Clone, Copy)]
+enum Counts {
+    /// Those of the token and its tenant.
+    AsACall,
+    /// One of its own: whoever floods a tenant must not keep its owner from ending that.
+    ByItself,
+}
+
 /// Opens the presented token and reads the body; an empty one asks for the default.
 async fn call<T: DeserializeOwned + Default>(
     gate: &Gate,
     mut request: Request<Incoming>,
     record: &mut Record,
+    counts: Counts,
 ) -> Result<(Opened, T), Error> {
     if request.method() != Method::POST {
         return Err(Error::NotFound);
@@ -131,7 +142,11 @@ async fn call<T: DeserializeOwned + Default>(
     let opened = gate.open(&token)?;
     record.of(&opened);
     gate.unrevoked(&opened)?;
-    gate.count_opened(&opened)?;
+    match counts {
+        Counts::AsACall => gate.count_opened(&opened)?,
+        Counts::ByItself => gate.count_revoking(&opened)?,
+    }
+    record.admitted = true;
     let limit = BODY as u64;
     let body = Limited::new(request.into_body(), BODY).collect();
     let body = tokio::time::timeout(BODY_TIME, body).await;

@@ -13,11 +13,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use crate::{
     Error,
+    admission::Place,
     invoke::{InvokeError, Run},
     record::Record,
 };
@@ -88,7 +88,7 @@ pub struct ResponseBody {
     limit: u64,
     /// There until the body is dropped.
     record: Option<Record>,
-    _reading: OwnedSemaphorePermit,
+    _reading: Place,
 }
 
 impl std::fmt::Debug for ResponseBody {
@@ -104,7 +104,7 @@ impl ResponseBody {
         run: Run,
         limit: u64,
         record: Record,
-        reading: OwnedSemaphorePermit,
+        reading: Place,
     ) -> Self {
         Self {
             inner,

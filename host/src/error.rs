@@ -107,6 +107,9 @@ pub enum Error {
     /// The issuer token does not allow to mint this.
     #[error("beyond the issuer token: {}", .0.join("; "))]
     TooWide(Vec<String>),
+    /// Too many answers of guests are still being read, of all or of the token or its tenant.
+    #[error("too many answers are being read at the same time, the limit connections")]
+    Unread,
     /// The body of a request to mint is not valid; says which field.
     #[error("not minted: {0}")]
     Unmintable(String),
@@ -234,7 +237,7 @@ impl Error {
                 Caller,
                 "No such resource; webtasks are called at /run",
             ),
-            Self::Overloaded => Row(
+            Self::Overloaded | Self::Unread => Row(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "overloaded",
                 Host,
@@ -375,6 +378,9 @@ impl Error {
             Self::Invoke(error) => error.limit(),
             Self::Load(error) => match &**error {
                 LoadError::Busy => Some(Limit::Fetches),
+                LoadError::CompileMemory { .. } => Some(Limit::CompileMemory),
+                LoadError::CompiledTooLarge { .. } => Some(Limit::CompiledBytes),
+                LoadError::CompilersBusy => Some(Limit::Compilers),
                 LoadError::Invalid { reason, .. } => Limit::of_refused_component(reason),
                 LoadError::Timeout { what, .. } if *what == "fetching" => Some(Limit::Fetch),
                 LoadError::Timeout { .. } => Some(Limit::Compile),
@@ -382,7 +388,9 @@ impl Error {
                 LoadError::TooLarge { .. } => Some(Limit::ComponentBytes),
                 _ => None,
             },
+            Self::HeaderFields { .. } => Some(Limit::HeaderFields),
             Self::Overloaded => Some(Limit::Invocations),
+            Self::Unread => Some(Limit::Connections),
             Self::RateLimited { .. } => Some(Limit::Rate),
             Self::TenantBusy => Some(Limit::TenantInvocations),
             Self::TenantRateLimited { .. } => Some(Limit::TenantRate),

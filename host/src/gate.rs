@@ -20,12 +20,17 @@ use crate::{
     tenant::{Ceiling, Ceilings},
 };
 
+/// Calls to revoke in a minute with one token. Each waits for the disk.
+const REVOKING: u64 = 600;
+
 /// Keys, revocations, tenants and rates.
 pub(crate) struct Gate {
     keyring: RwLock<Arc<Keyring>>,
     revocations: Arc<Revocations>,
     tenants: Ceilings,
     rates: Rates,
+    /// Calls to revoke, by the token that is presented.
+    revoking: Rates,
 }
 
 impl Gate {
@@ -35,6 +40,7 @@ impl Gate {
             revocations: Arc::new(revocations),
             tenants,
             rates: Rates::new(),
+            revoking: Rates::new(),
         }
     }
 
@@ -134,6 +140,12 @@ impl Gate {
             Ok((_, ceiling)) => self.count(&ceiling, &rights),
             Err(_) => self.count_token(&rights),
         }
+    }
+
+    /// Counts a call to revoke with this token, for itself.
+    pub(crate) fn count_revoking(&self, opened: &Opened) -> Result<(), Error> {
+        let taken = self.revoking.take(opened.id, REVOKING, Instant::now());
+        taken.map_err(|retry_after| Error::RateLimited { retry_after })
     }
 
     /// Revokes a link for good; it is in force when this returns.

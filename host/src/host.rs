@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 use webtask_token::Keyring;
 
 use crate::{
@@ -58,7 +58,7 @@ pub struct Host {
     loader: Loader,
     places: Arc<Places>,
     /// Answers of guests that somebody still reads. As many as connections: HTTP/2 makes no more of them.
-    answers: Arc<Semaphore>,
+    answers: Arc<Places>,
     lane: Arc<Lane>,
     strangers: Arc<Quota>,
     ids: Ids,
@@ -127,6 +127,7 @@ impl Host {
             None => None,
         };
         let observed = Arc::new(Observed::new(metrics, exporter));
+        let answers = u32::try_from(limits.connections).unwrap_or(u32::MAX);
         let compilers = Compilers::new(compiler, cache.as_deref(), &limits)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
@@ -145,9 +146,7 @@ impl Host {
                 limits.queue_time,
                 AtBound::Refuse,
             ),
-            answers: Arc::new(Semaphore::new(
-                limits.connections.min(Semaphore::MAX_PERMITS),
-            )),
+            answers: Places::new(answers, 0, Duration::ZERO, AtBound::Refuse),
             lane: Arc::new(Lane::new()),
             strangers: Arc::new(Quota::new(STRANGERS)),
             ids: Ids::new().map_err(StartError::Random)?,
@@ -272,6 +271,17 @@ impl Host {
         }
     }
 
+    /// The same for an answer that is read: half for a tenant, a quarter for a token. One connection of HTTP/2
+    /// has many, and nobody's run has to go on for them.
+    fn reading(&self, asking: &Asking) -> Asking {
+        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
+        Asking {
+            tenant_most: (all / 2).max(1),
+            root_most: (all / 4).max(1),
+            ..asking.clone()
+        }
+    }
+
     /// Whose place an invocation is, and how many there are for him.
     fn asking(&self, rights: &Rights) -> Asking {
         Asking {
@@ -297,6 +307,7 @@ impl Host {
         let rights = Arc::new(Rights::of(opened, tenant, ceiling)?);
         record.rights = Some(rights.clone());
         self.gate.admit(&rights, carrier, &request)?;
+        record.admitted = true;
         let limit = rights.limits.request_bytes;
         if request.body().size_hint().lower() > limit {
             return Err(Error::BodyTooLarge { limit });
@@ -314,13 +325,11 @@ impl Host {
         let webtask = self.loader.load(&wanted).await?;
         record.digest = Some(webtask.digest);
         rights.meet(&webtask.needs)?;
+        let asking = self.asking(&rights);
+        let place = self.places.take(&asking).await?;
+        let reading = self.answers.take(&self.reading(&asking)).await;
+        let reading = reading.map_err(|_| Error::Unread)?;
         record.spent.phases.begin(Phase::Instantiate);
-        let place = self.places.take(&self.asking(&rights)).await?;
-        let reading = self
-            .answers
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Error::Overloaded)?;
 
         let invocation = Invocation {
             tenant: record.tenant.clone(),

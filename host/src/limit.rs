@@ -49,6 +49,16 @@ limits! {
     TenantInvocations = "tenant-invocations",
     /// Invocations of one token, and of all that is made from it, at the same time.
     TokenInvocations = "token-invocations",
+    /// Header fields of the request.
+    HeaderFields = "header-fields",
+    /// Memory of the compiler.
+    CompileMemory = "compile-memory",
+    /// Bytes of native code.
+    CompiledBytes = "compiled-bytes",
+    /// Components compiled at the same time.
+    Compilers = "compilers",
+    /// Answers that are read at the same time, as many as connections.
+    Connections = "connections",
     /// Wall-clock time.
     Wall = "wall",
     /// CPU time.

@@ -4,7 +4,7 @@
 //! nothing of it is kept but where it points. wasmtime's own reading follows references, and with them a few
 //! kilobytes become all the memory that there is. Must not know invocations.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Mutex};
 
 use gimli::{
     AttributeValue, ColumnType, DebugLine, DebugLineOffset, DebugLineStr, DebugStr, EndianSlice,
@@ -19,6 +19,9 @@ struct Strings<'a> {
     line: DebugLineStr<Slice<'a>>,
     shared: DebugStr<Slice<'a>>,
 }
+
+/// One table is read at a time, in this process.
+static READING: Mutex<()> = Mutex::new(());
 
 /// Bytes of a path that are shown: the end of it.
 const PATH: usize = 120;
@@ -65,9 +68,24 @@ impl Lines {
         }
     }
 
-    /// The places of these offsets into the component, as many as there are offsets.
+    /// The bytes that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0
+            .iter()
+            .map(Module::bytes)
+            .fold(0, usize::saturating_add)
+    }
+
+    /// The places of these offsets into the component, as many as there are offsets. None while another thread
+    /// looks for some: tables that are made for it take a hundred times their size.
     pub(crate) fn places(&self, offsets: &[Option<usize>]) -> Vec<Option<Place>> {
         let mut places = vec![None; offsets.len()];
+        if self.0.is_empty() {
+            return places;
+        }
+        let Ok(_alone) = READING.try_lock() else {
+            return places;
+        };
         for module in &self.0 {
             let mut wanted = Vec::new();
             for (place, offset) in places.iter_mut().zip(offsets) {
@@ -142,6 +160,9 @@ impl Module {
             at = at.saturating_add(length);
             let mut rows = program.rows();
             let mut before: Option<LineRow> = None;
+            if wanted.iter().all(|(_, place)| place.is_none()) {
+                return;
+            }
             while let Ok(Some((header, row))) = rows.next_row() {
                 if let Some(before) = before.filter(|before| before.address() != 0) {
                     let covered = before.address()..row.address();

@@ -58,6 +58,8 @@ pub(crate) struct Record {
     pub(crate) trace: Arc<TraceContext>,
     observed: Arc<Observed>,
     strangers: Arc<Quota>,
+    /// Whether its token is good for it.
+    pub(crate) admitted: bool,
     /// Whether this request is logged, once that was asked.
     told: Option<bool>,
 }
@@ -92,14 +94,16 @@ impl Record {
             spent: Arc::default(),
             rights: None,
             strangers,
+            admitted: false,
             told: None,
         }
     }
 
-    /// Whether lines about this request go to the log: all of a request with a valid token, and of the others
-    /// as many as the quota lets through.
+    /// Whether lines about this request go to the log: all of a request that its token is good for, and of the
+    /// others as many as the quota lets through. A token that is revoked, or called too often, writes no more than
+    /// none.
     fn told(&mut self) -> bool {
-        if !self.token_id.is_empty() {
+        if self.admitted {
             return true;
         }
         let strangers = &self.strangers;
@@ -181,7 +185,9 @@ impl Drop for Record {
             received: self.received.bytes.load(Ordering::Relaxed),
             sent: self.sent,
         });
-        if let Some(exporter) = self.observed.exporter(&self.trace) {
+        if self.told()
+            && let Some(exporter) = self.observed.exporter(&self.trace)
+        {
             exporter.served(&Served {
                 context: &self.trace,
                 started: self.started,

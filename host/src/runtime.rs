@@ -30,6 +30,9 @@ const TICK: Duration = Duration::from_millis(2);
 /// What a stack has for host calls beside what the guest may use: wasmtime's own stack has as much.
 const HOST_STACK: usize = 3 << 19;
 
+/// About what a webtask takes in memory beside its code and its lines: names, and what wasmtime keeps of it.
+const OVERHEAD: usize = 64 << 10;
+
 /// Stacks for each invocation of WASI 0.3. Rust's take one.
 const STACKS: u32 = 4;
 
@@ -59,7 +62,7 @@ pub(crate) struct Webtask {
     pub(crate) needs: BTreeSet<String>,
     /// Names of its imports that a policy could refuse.
     pub(crate) imports: Vec<String>,
-    /// Bytes of its native code.
+    /// Bytes of its native code and of its tables of lines, and about what it takes beside them.
     pub(crate) size: usize,
     /// Its source lines, for backtraces.
     pub(crate) lines: Arc<Lines>,
@@ -117,7 +120,10 @@ impl Runtime {
             digest,
             needs: analysis.needs,
             imports: asked_of_policies(analysis.imports),
-            size: code.len(),
+            size: code
+                .len()
+                .saturating_add(lines.bytes())
+                .saturating_add(OVERHEAD),
             lines: Arc::new(lines),
         })
     }

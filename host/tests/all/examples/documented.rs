@@ -1,5 +1,7 @@
 //! Follows an example's documentation: runs its own command lines, in a directory of its own, beside a runtime of its own.
 
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
