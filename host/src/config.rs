@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use webtask_token::Keyring;
 
-use crate::{CodePrefix, Limits, Revocations, audit::Policy};
+use crate::{CodeMirror, CodePrefix, Limits, RegistryAuth, Revocations, audit::Policy};
 
 /// What a [`Host`](crate::Host) is made of.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub struct Config {
     pub limits: Limits,
     /// Where code may come from.
     pub code: Vec<CodePrefix>,
+    /// Where it is fetched from in the place of that; tried in this order.
+    pub mirrors: Vec<CodeMirror>,
+    /// Credentials of registries.
+    pub registries: RegistryAuth,
     /// Address ranges beyond the public internet that may be dialled, by literal address only.
     pub private: Vec<IpNet>,
     /// The servers that names are asked of; none for those of the machine's configuration.
@@ -35,6 +39,8 @@ pub struct Config {
 /// listen = "127.0.0.1:8080"
 /// keys = "keys.toml"
 /// allow-code = ["https://code.example.com/"]
+/// code-mirror = ["https://code.example.com/=https://mirror.example.com/code/"]
+/// registry-auth = "registries.json"
 /// allow-private = ["10.1.2.3/32"]
 /// dns = ["10.0.0.53:53"]
 /// ca = ["internal-ca.pem"]
@@ -56,6 +62,10 @@ pub struct ConfigFile {
     pub revocations: Option<PathBuf>,
     /// Where code may come from; any public https origin if nothing is said.
     pub allow_code: Vec<String>,
+    /// Prefixes of code URLs, and what they are fetched from in their place: `FROM=TO` or `FROM=TO only`.
+    pub code_mirror: Vec<String>,
+    /// The file of credentials of registries, in the form of docker's `config.json`.
+    pub registry_auth: Option<PathBuf>,
     /// Address ranges beyond the public internet that may be dialled.
     pub allow_private: Vec<String>,
     /// The name servers to ask; the machine's if nothing is said.

@@ -55,7 +55,10 @@ pub use error::{Blame, Error};
 pub use host::{Host, StartError};
 pub use invoke::InvokeError;
 pub use limits::Limits;
-pub use loader::{CodePrefix, CodePrefixError, LoadError, not_a_component};
+pub use loader::{
+    CodeMirror, CodeMirrorError, CodePrefix, CodePrefixError, LoadError, RegistryAuth,
+    RegistryAuthError, not_a_component,
+};
 pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::serve;
 pub use text::{chain, utc};

@@ -13,7 +13,7 @@ use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Config, Host, Limits, Revocations,
+    CodePrefix, Config, Host, Limits, RegistryAuth, Revocations,
     audit::{Interface, Policy, Standing},
     serve,
 };
@@ -35,6 +35,8 @@ pub struct TestHost {
 pub struct Builder {
     limits: Limits,
     code: Vec<CodePrefix>,
+    mirrors: Vec<String>,
+    registries: RegistryAuth,
     private: Vec<&'static str>,
     dns: Vec<SocketAddr>,
     ca: Vec<PathBuf>,
@@ -53,6 +55,20 @@ impl Builder {
     #[must_use]
     pub fn code(mut self, prefix: &str) -> Self {
         self.code.push(prefix.parse().expect("a valid prefix"));
+        self
+    }
+
+    /// Fetches code of one prefix from another.
+    #[must_use]
+    pub fn mirror(mut self, mirror: &str) -> Self {
+        self.mirrors.push(mirror.to_owned());
+        self
+    }
+
+    /// Has credentials of registries, in the form of docker's `config.json`.
+    #[must_use]
+    pub fn registries(mut self, json: &str) -> Self {
+        self.registries = RegistryAuth::parse(json).expect("valid credentials");
         self
     }
 
@@ -106,6 +122,12 @@ impl Builder {
             revocations: Revocations::in_memory(),
             limits: self.limits,
             code: self.code,
+            mirrors: self
+                .mirrors
+                .iter()
+                .map(|mirror| mirror.parse().expect("a valid mirror"))
+                .collect(),
+            registries: self.registries,
             private,
             dns: self.dns,
             ca: self.ca,
@@ -141,6 +163,8 @@ impl TestHost {
         Builder {
             limits,
             code: vec![BUILT.parse().expect("the guests are built")],
+            mirrors: Vec::new(),
+            registries: RegistryAuth::default(),
             private: Vec::new(),
             dns: Vec::new(),
             ca: Vec::new(),

@@ -9,7 +9,7 @@ use clap::Args;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use webtask_host::{Config, Limits, Revocations};
+use webtask_host::{Config, Limits, RegistryAuth, Revocations};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
 use super::{Failure, payments, print, run, token::hex};
@@ -107,6 +107,8 @@ impl DemoCommand {
                         .parse()
                         .map_err(|error| Failure::usage(format!("{error}")))?,
                 ],
+                mirrors: Vec::new(),
+                registries: RegistryAuth::default(),
                 private: vec![origin.ip().into()],
                 dns: Vec::new(),
                 ca: Vec::new(),

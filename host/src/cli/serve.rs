@@ -6,11 +6,14 @@ use std::{
 };
 
 use clap::Args;
-use webtask_host::{CodePrefix, Config, ConfigFile, Revocations, audit::Policy, chain};
+use webtask_host::{
+    CodeMirror, CodeMirrorError, CodePrefix, Config, ConfigFile, RegistryAuth, Revocations,
+    audit::Policy, chain,
+};
 
 use super::{
     Failure, block_on,
-    keys::read_keyring,
+    keys::{read_keyring, read_private},
     print,
     run::{bind, run},
 };
@@ -25,6 +28,7 @@ use super::{
 #[command(after_help = "Examples:
   webtask serve --keys keys.toml --allow-code ./target/wasm32-wasip2/release
   webtask serve --keys keys.toml --allow-code https://code.example.com/webtasks/
+  webtask serve --keys keys.toml --allow-code oci://registry.example.com/team/
   webtask serve --keys keys.toml --policy platform.wit
   webtask serve --config webtask.toml
 
@@ -42,9 +46,17 @@ pub(crate) struct ServeCommand {
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Where code may come from: a directory, a URL prefix, or a scheme such as https:// [default: https://]
+    /// Where code may come from: a directory, a URL prefix, an oci:// prefix of a registry, or a scheme such as
+    /// https:// [default: https://]
     #[arg(long, value_name = "PREFIX")]
     allow_code: Vec<String>,
+    /// Code of one URL prefix is fetched from another first: FROM=TO, or 'FROM=TO only' for never from the
+    /// URL itself; may be repeated
+    #[arg(long, value_name = "FROM=TO")]
+    code_mirror: Vec<String>,
+    /// Credentials of registries, a file in the form of docker's config.json
+    #[arg(long, value_name = "FILE")]
+    registry_auth: Option<PathBuf>,
     /// An address or range beyond the public internet that webtasks may reach, where a grant names the
     /// address itself
     #[arg(long, value_name = "CIDR")]
@@ -89,6 +101,15 @@ impl ServeCommand {
             } else {
                 self.allow_code
             })?,
+            mirrors: code_mirrors(if self.code_mirror.is_empty() {
+                file.code_mirror
+            } else {
+                self.code_mirror
+            })?,
+            registries: self.registry_auth.or(file.registry_auth).map_or_else(
+                || Ok(RegistryAuth::default()),
+                |path| read_registries(&path),
+            )?,
             private: private_ranges(if self.allow_private.is_empty() {
                 file.allow_private
             } else {
@@ -168,6 +189,20 @@ fn code_prefixes(given: Vec<String>) -> Result<Vec<CodePrefix>, Failure> {
             })
     };
     given.iter().map(parse).collect()
+}
+
+fn code_mirrors(given: Vec<String>) -> Result<Vec<CodeMirror>, Failure> {
+    let parse = |text: &String| {
+        text.parse()
+            .map_err(|error: CodeMirrorError| Failure::usage(format!("--code-mirror: {error}")))
+    };
+    given.iter().map(parse).collect()
+}
+
+fn read_registries(path: &Path) -> Result<RegistryAuth, Failure> {
+    let text = read_private(path, "who reads it has the passwords of registries")?;
+    RegistryAuth::parse(text.expose())
+        .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))
 }
 
 fn private_ranges(given: Vec<String>) -> Result<Vec<ipnet::IpNet>, Failure> {

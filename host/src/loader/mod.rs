@@ -3,6 +3,15 @@
 //! One flight per digest, in memory, bounded. Must not know requests or guests.
 
 mod fetch;
+mod file;
+mod flight;
+mod freshness;
+
+mod known;
+mod mirror;
+mod oci;
+mod origin;
+mod registry;
 mod source;
 
 use std::{sync::Arc, time::Duration};
@@ -19,11 +28,15 @@ use crate::{
     runtime::{Runtime, Webtask},
     text::hex,
 };
+use flight::{Key, Outcome, Remember};
+use known::Known;
+pub use mirror::{CodeMirror, CodeMirrorError};
+pub use registry::{RegistryAuth, RegistryAuthError};
 use source::Source;
 pub use source::{CodePrefix, CodePrefixError, not_a_component};
 
-/// How long the answer of an unpinned URL is taken as current.
-const UNPINNED_FRESH: Duration = Duration::from_secs(2);
+/// URLs of which is remembered what they served, or that they failed.
+const URLS: u64 = 10_000;
 
 /// Compilations at the same time: each uses several threads of its own.
 const COMPILERS: usize = 2;
@@ -92,20 +105,28 @@ pub enum LoadError {
 }
 
 /// Loads webtasks and keeps them.
+#[derive(Clone)]
 pub(crate) struct Loader {
     worker: Arc<Worker>,
     /// By SHA-256 of the component.
     compiled: Cache<[u8; 32], Arc<Webtask>>,
-    /// By URL and the token's digest: one flight each, so that whoever names another's digest with an URL
-    /// of his own fails alone. Kept for a moment, for tokens without a digest.
-    fetched: Cache<(String, Option<[u8; 32]>), Arc<Webtask>>,
+    /// By URL: what was there, for tokens without a digest.
+    known: moka::sync::Cache<String, Arc<Known>>,
+    flights: Cache<Key, Outcome>,
+}
+
+/// From where code is fetched: what the platform says of it.
+pub(crate) struct Origins {
+    pub(crate) allowed: Vec<CodePrefix>,
+    pub(crate) mirrors: Vec<CodeMirror>,
+    pub(crate) registries: RegistryAuth,
 }
 
 impl Loader {
     pub(crate) fn new(
         runtime: Runtime,
         egress: Arc<Egress>,
-        allowed: Vec<CodePrefix>,
+        origins: Origins,
         limits: Limits,
         policy: Option<Arc<Policy>>,
     ) -> Self {
@@ -113,15 +134,15 @@ impl Loader {
             .max_capacity(limits.cache_bytes)
             .weigher(|_, webtask: &Arc<Webtask>| u32::try_from(webtask.size).unwrap_or(u32::MAX))
             .build();
-        let fetched = Cache::builder()
-            .max_capacity(10_000)
-            .time_to_live(UNPINNED_FRESH)
+        let flights = Cache::builder()
+            .max_capacity(URLS)
+            .expire_after(Remember)
             .build();
         let fetches = limits.fetches;
         let worker = Worker {
             runtime,
             egress,
-            allowed,
+            origins,
             limits,
             policy,
             compiling: Arc::new(Semaphore::new(COMPILERS)),
@@ -130,7 +151,8 @@ impl Loader {
         Self {
             worker: Arc::new(worker),
             compiled,
-            fetched,
+            known: moka::sync::Cache::new(URLS),
+            flights,
         }
     }
 
@@ -142,29 +164,29 @@ impl Loader {
     ) -> Result<Arc<Webtask>, Arc<LoadError>> {
         // Asked of every request: what the platform allows does not depend on what is cached.
         let source = self.worker.permit(url)?;
-        if let Some(digest) = sha256
-            && let Some(webtask) = self.compiled.get(&digest).await
+        if let Some(digest) = &sha256
+            && let Some(webtask) = self.kept(digest).await
         {
             return Ok(webtask);
         }
-        let flight = async {
-            let (bytes, found) = digest_of(self.worker.fetch(&source).await?).await;
-            if let Some(expected) = sha256.filter(|expected| *expected != found) {
-                let (url, expected, found) = (source.shown(), hex(&expected), hex(&found));
-                return Err(LoadError::Digest {
-                    url,
-                    expected,
-                    found,
-                });
-            }
-            // Verified: from here on all who want this digest share one flight.
-            let compile = self.worker.clone().compile(&source, bytes, found);
-            let compiled = self.compiled.try_get_with(found, compile).await;
-            compiled.map_err(|error| error.of(source.shown()))
-        };
-        self.fetched
-            .try_get_with((url.to_owned(), sha256), flight)
-            .await
+        self.find(source, sha256).await
+    }
+
+    /// The webtask of this digest, if it is compiled.
+    async fn kept(&self, digest: &[u8; 32]) -> Option<Arc<Webtask>> {
+        self.compiled.get(digest).await
+    }
+
+    /// Compiles code of the source; all who want this digest share one flight, for it was verified.
+    async fn compile(
+        &self,
+        source: &Source,
+        bytes: Bytes,
+        digest: [u8; 32],
+    ) -> Result<Arc<Webtask>, LoadError> {
+        let compile = self.worker.clone().compile(source, bytes, digest);
+        let compiled = self.compiled.try_get_with(digest, compile).await;
+        compiled.map_err(|error| error.of(source.shown()))
     }
 }
 
@@ -194,7 +216,7 @@ impl LoadError {
 struct Worker {
     runtime: Runtime,
     egress: Arc<Egress>,
-    allowed: Vec<CodePrefix>,
+    origins: Origins,
     limits: Limits,
     policy: Option<Arc<Policy>>,
     compiling: Arc<Semaphore>,
