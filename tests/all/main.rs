@@ -15,4 +15,5 @@ mod modules;
 mod p2;
 mod p3;
 mod policy;
+mod sources;
 mod tokens;

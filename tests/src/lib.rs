@@ -6,6 +6,7 @@ mod host;
 mod logs;
 mod origin;
 mod raw;
+mod registry;
 mod tls;
 
 pub use client::{Reply, exchange, get, get_path};
@@ -14,6 +15,7 @@ pub use host::{Builder, TestHost, claims_for, now, policy_with};
 pub use logs::{lines_of, wait_for_line};
 pub use origin::{Origin, Seen};
 pub use raw::{Raw, Then};
+pub use registry::{Guard, LOGIN, Registry};
 pub use tls::Authority;
 
 /// Sooner than anything here ends by itself, and long enough for a machine that is busy with other things.
