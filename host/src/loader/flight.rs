@@ -54,12 +54,19 @@ impl Expiry<Key, Outcome> for Remember {
         outcome: &Outcome,
         _: std::time::Instant,
     ) -> Option<Duration> {
-        Some(
-            outcome
-                .as_ref()
-                .err()
-                .map_or(Duration::ZERO, |failed| failed.keep),
-        )
+        let failed = outcome.as_ref().err();
+        Some(failed.map_or(Duration::ZERO, |failed| failed.keep))
+    }
+
+    /// What is over may still be there when the next outcome comes.
+    fn expire_after_update(
+        &self,
+        key: &Key,
+        outcome: &Outcome,
+        at: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(key, outcome, at)
     }
 }
 

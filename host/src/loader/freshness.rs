@@ -102,6 +102,16 @@ impl Freshness {
         })
     }
 
+    /// An answer that a digest in its URL pins.
+    pub(super) fn of_pinned(times: Times) -> Self {
+        Self {
+            received: times.received,
+            fresh: Duration::from_secs(LONGEST),
+            while_asking: Duration::ZERO,
+            if_down: Duration::ZERO,
+        }
+    }
+
     /// An answer to which a redirect led holds as long as both do.
     pub(super) fn behind(self, redirect: Self) -> Self {
         let until = (self.received + self.fresh).min(redirect.received + redirect.fresh);
@@ -289,5 +299,4 @@ fn parse(text: &str, found: &mut Vec<(String, Option<String>)>) {
 }
 
 #[cfg(test)]
-#[path = "freshness_tests.rs"]
 mod tests;

@@ -166,7 +166,7 @@ impl Worker {
             return Err(failed(source, reason));
         }
         let layer = Layer::of(&manifest).map_err(|reason| failed(source, reason))?;
-        let basis = basis_of(at, headers, times);
+        let basis = basis_of(at, place.digest.is_some(), headers, times);
         if known.is_some_and(|known| hex(&known.digest) == layer.digest) {
             return Ok(Found::Same(basis));
         }

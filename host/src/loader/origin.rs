@@ -200,8 +200,16 @@ impl Way {
 }
 
 /// What a manifest of a registry can be known by.
-pub(super) fn basis_of(at: Url, headers: HeaderMap, times: Times) -> Option<Basis> {
-    Way(None, true).basis(at, headers, times)
+pub(super) fn basis_of(at: Url, pinned: bool, headers: HeaderMap, times: Times) -> Option<Basis> {
+    if !pinned {
+        return Way(None, true).basis(at, headers, times);
+    }
+    let head = Head {
+        at,
+        headers: HeaderMap::new(),
+        freshness: Freshness::of_pinned(times),
+    };
+    Some(Basis::Head(Box::new(head)))
 }
 
 /// The URL that a redirect leads to; `None` if the answer is no redirect.

@@ -286,3 +286,24 @@ async fn a_registry_has_mirrors_as_well() {
         fails(&host, &token, "denied").await;
     }
 }
+
+/// The digest of a manifest pins as well as that of a component.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_with_a_digest_is_never_asked_for_again() {
+    let registry = Registry::here(Guard::Open, |_, mut answer| {
+        let always = http::HeaderValue::from_static("no-store");
+        answer.headers_mut().insert("cache-control", always);
+        answer
+    })
+    .await;
+    let manifest = registry.push("team/task", "1", &hello()).await;
+    let host = host(&registry).await;
+    let url = registry.url(&format!("team/task:1@sha256:{manifest}"));
+    let token = unpinned(&host, &url);
+    answers(&host, &token, HELLO).await;
+    let asked = registry.seen().len();
+    for _ in 0..3 {
+        answers(&host, &token, HELLO).await;
+    }
+    assert_eq!(registry.seen().len(), asked);
+}
