@@ -161,7 +161,10 @@ impl Loader {
                     self.known.insert(key.url.clone(), Arc::new(failed));
                     return Ok(webtask);
                 }
-                self.learn(key, known.digest, None);
+                // What an origin did not get to say changes nothing of what it said.
+                if !failure.passing {
+                    self.learn(key, known.digest, None);
+                }
                 Err(failure.into())
             }
             (Err(failure), None) => Err(failure.into()),
