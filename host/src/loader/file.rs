@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read as _},
-    path::PathBuf,
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -78,9 +78,9 @@ impl Worker {
         &self,
         source: &Source,
         dir: &Arc<Dir>,
-        path: &PathBuf,
+        path: &Path,
     ) -> Result<(Bytes, Basis), Failure> {
-        let (dir, path) = (dir.clone(), path.clone());
+        let (dir, path) = (dir.clone(), path.to_owned());
         let limit = self.limits.component_bytes;
         let read = tokio::task::spawn_blocking(move || read(&dir, &path, limit)).await;
         let (bytes, basis) = read
@@ -96,7 +96,7 @@ impl Worker {
 }
 
 /// At most one byte more than `limit`.
-fn read(dir: &Dir, path: &PathBuf, limit: u64) -> io::Result<(Vec<u8>, Basis)> {
+fn read(dir: &Dir, path: &Path, limit: u64) -> io::Result<(Vec<u8>, Basis)> {
     // A pipe or device would otherwise wait for its other end.
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     let mut options = OpenOptions::new();

@@ -162,8 +162,7 @@ async fn a_url_of_another_scheme_is_in_no_token_and_in_no_list() {
     for prefix in ["data://", "ftp://h/", "oci+https://h/", "oci://h/a?b"] {
         let error = prefix
             .parse::<webtask_host::CodePrefix>()
-            .err()
-            .expect(prefix);
+            .expect_err(prefix);
         assert!(error.to_string().contains("oci://"), "{error}");
     }
 }
