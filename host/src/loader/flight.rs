@@ -154,21 +154,33 @@ impl Loader {
                 Err(super::fetch::failed(source, reason).into())
             }
             (Err(failure), Some((known, webtask))) => {
-                let now = Instant::now();
-                if failure.passing && known.serves_if_down(now) {
-                    tracing::warn!(url = source.shown(), reason = %failure.error, "what was fetched before runs on");
-                    let failed = known.failed(now + failure.keep);
-                    self.known.insert(key.url.clone(), Arc::new(failed));
-                    return Ok(webtask);
-                }
-                // What an origin did not get to say changes nothing of what it said.
-                if !failure.passing {
-                    self.learn(key, known.digest, None);
-                }
-                Err(failure.into())
+                self.without_origin(key, source, &known, webtask, failure)
             }
             (Err(failure), None) => Err(failure.into()),
         }
+    }
+
+    /// What a failure leaves of what was known.
+    fn without_origin(
+        &self,
+        key: &Key,
+        source: &Source,
+        known: &Known,
+        webtask: Arc<Webtask>,
+        failure: Failure,
+    ) -> Outcome {
+        let now = Instant::now();
+        if failure.passing && known.serves_if_down(now) {
+            tracing::warn!(url = source.shown(), reason = %failure.error, "what was fetched before runs on");
+            let failed = known.failed(now + failure.keep);
+            self.known.insert(key.url.clone(), Arc::new(failed));
+            return Ok(webtask);
+        }
+        // What an origin did not get to say changes nothing of what it said.
+        if !failure.passing {
+            self.learn(key, known.digest, None);
+        }
+        Err(failure.into())
     }
 
     /// Remembers what an unpinned URL served; forgets it without a `basis`.
