@@ -9,8 +9,8 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::{
-    Limit, admission::Refused, invoke::InvokeError, loader::LoadError, revocations::RevocationError,
-    text,
+    Limit, admission::Refused, invoke::InvokeError, loader::LoadError,
+    revocations::RevocationError, text,
 };
 
 /// Why a request was not answered by a guest.

@@ -7,7 +7,6 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc};
 
-
 use super::*;
 
 const OURS: Fingerprint = [7; 32];
