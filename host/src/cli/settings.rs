@@ -88,12 +88,12 @@ impl Settings {
         }
         for code in &self.code_texts {
             let (scheme, rest) = code.split_once(':').unwrap_or((code, ""));
-            if scheme == "http" {
+            if matches!(scheme, "http" | "oci+http") {
                 add(format!(
                     "allow-code has {code}: code that comes in clear text is safe only if tokens pin it"
                 ));
             }
-            if rest.trim_matches('/').is_empty() && scheme.starts_with("http") {
+            if rest.trim_matches('/').is_empty() && matches!(scheme, "http" | "https" | "oci") {
                 add(format!(
                     "allow-code has {code}: code of any such origin runs"
                 ));

@@ -95,21 +95,6 @@ async fn a_length_that_is_not_the_bodys_is_no_code() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_head_without_end_is_given_up() {
-    let origin = Raw::serve(|mut stream| async move {
-        let mut byte = [0; 256];
-        let _ = stream.read(&mut byte).await;
-        let mut line = b"HTTP/1.1 200 OK\r\n".to_vec();
-        while stream.write_all(&line).await.is_ok() {
-            line = b"x-more: and more, and more\r\n".to_vec();
-        }
-    })
-    .await;
-    let host = host(&origin.url, LONG).await;
-    fails(&host, &unpinned(&host, &origin.url), "component-fetch").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_pauses_or_does_not_end_is_given_up() {
     let head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n\0asm";
     let origin = Raw::start(head.to_vec(), Then::Wait).await;

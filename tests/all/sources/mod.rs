@@ -6,6 +6,7 @@ mod files;
 mod lies;
 mod mirrors;
 mod registry;
+mod tenants;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
