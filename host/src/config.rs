@@ -7,8 +7,8 @@ use serde::Deserialize;
 use webtask_token::Keyring;
 
 use crate::{
-    CodePrefix, Compiler, Limits, Revocations, Tenants, UnknownTenants, audit::Policy, limits,
-    tenant::TenantFile, trace::Traces,
+    CodeMirror, CodePrefix, Compiler, Limits, RegistryAuth, Revocations, Tenants, UnknownTenants,
+    audit::Policy, limits, tenant::TenantFile, trace::Traces,
 };
 
 /// What a [`Host`](crate::Host) is made of.
@@ -24,6 +24,10 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// Where code may come from.
     pub code: Vec<CodePrefix>,
+    /// Where it is fetched from in the place of that; tried in this order.
+    pub mirrors: Vec<CodeMirror>,
+    /// Credentials of registries.
+    pub registries: RegistryAuth,
     /// Where code is compiled.
     pub compiler: Compiler,
     /// Address ranges beyond the public internet that may be dialled, by literal address only.
@@ -80,6 +84,8 @@ impl std::str::FromStr for LogFormat {
 /// keys = "keys.toml"
 /// allow-code = ["https://code.example.com/"]
 /// cache-dir = "/var/cache/webtask"
+/// code-mirror = ["https://code.example.com/=https://mirror.example.com/code/"]
+/// registry-auth = "registries.json"
 /// allow-private = ["10.1.2.3/32"]
 /// dns = ["10.0.0.53:53"]
 /// ca = ["internal-ca.pem"]
@@ -125,6 +131,10 @@ pub struct ConfigFile {
     pub allow_code: Vec<String>,
     /// The directory that keeps compiled code; none if nothing is said.
     pub cache_dir: Option<PathBuf>,
+    /// Prefixes of code URLs, and what they are fetched from in their place: `FROM=TO` or `FROM=TO only`.
+    pub code_mirror: Vec<String>,
+    /// The file of credentials of registries, in the form of docker's `config.json`.
+    pub registry_auth: Option<PathBuf>,
     /// Address ranges beyond the public internet that may be dialled.
     pub allow_private: Vec<String>,
     /// The name servers to ask; the machine's if nothing is said.

@@ -27,7 +27,7 @@ use crate::{
     head::Seen,
     ids::Ids,
     lane::Lane,
-    loader::{Loader, Loads, Wanted},
+    loader::{Asker, Loader, Loads, Origins, Wanted},
     metrics::{Connected, Metrics, Now},
     observed::Observed,
     phases::Phase,
@@ -104,6 +104,8 @@ impl Host {
             cache,
             code,
             compiler,
+            mirrors,
+            registries,
             private,
             dns,
             ca,
@@ -135,7 +137,11 @@ impl Host {
                 runtime,
                 compilers,
                 egress.clone(),
-                code,
+                Origins {
+                    allowed: code,
+                    mirrors,
+                    registries,
+                },
                 limits.clone(),
                 policy,
                 observed.clone(),
@@ -318,9 +324,11 @@ impl Host {
         let wanted = Wanted {
             url: &rights.url,
             sha256: rights.sha256,
-            tenant: &rights.tenant,
-            root: rights.root(),
-            ceiling: &rights.ceiling,
+            by: Asker {
+                tenant: rights.tenant.clone(),
+                root: rights.root(),
+                ceiling: rights.ceiling.clone(),
+            },
         };
         let webtask = self.loader.load(&wanted).await?;
         record.digest = Some(webtask.digest);

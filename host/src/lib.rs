@@ -76,7 +76,10 @@ pub use host::{Host, StartError};
 pub use invoke::InvokeError;
 pub use limit::Limit;
 pub use limits::Limits;
-pub use loader::{CodePrefix, CodePrefixError, LoadError, Loads, not_a_component};
+pub use loader::{
+    CodeMirror, CodeMirrorError, CodePrefix, CodePrefixError, LoadError, Loads, RegistryAuth,
+    RegistryAuthError, not_a_component,
+};
 pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::{ListenAddress, ListenError, Listener, Server, Tls, TlsError};
 pub use tenant::{Tenant, TenantFile, TenantLimits, Tenants, UnknownTenants};

@@ -328,19 +328,19 @@ impl Metrics {
     }
 
     /// Counts a component that was fetched, or not.
-    pub(crate) fn fetched<T>(&self, took: Duration, fetched: &Result<T, LoadError>) {
+    pub(crate) fn fetched(&self, took: Duration, error: Option<&LoadError>) {
         self.fetch_seconds.observe(took.as_secs_f64());
-        self.code_failed("fetch", fetched);
+        self.code_failed("fetch", error);
     }
 
     /// Counts a component that was compiled, or not.
-    pub(crate) fn compiled<T>(&self, took: Duration, compiled: &Result<T, LoadError>) {
+    pub(crate) fn compiled(&self, took: Duration, error: Option<&LoadError>) {
         self.compile_seconds.observe(took.as_secs_f64());
-        self.code_failed("compile", compiled);
+        self.code_failed("compile", error);
     }
 
-    fn code_failed<T>(&self, stage: &'static str, result: &Result<T, LoadError>) {
-        if let Err(error) = result {
+    fn code_failed(&self, stage: &'static str, error: Option<&LoadError>) {
+        if let Some(error) = error {
             let cause = error.name();
             self.code_failures
                 .get_or_create(&Failure { stage, cause })

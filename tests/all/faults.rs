@@ -141,7 +141,8 @@ async fn an_origin_of_code_that_is_slow_is_given_up_after_its_time() {
     ]
     .concat();
     let half = Raw::start(half, Then::Wait).await;
-    ends(&half, limit, "half", "component-timeout").await;
+    // A pause of half the time is enough to give up.
+    ends(&half, limit, "half", "component-fetch").await;
     // A byte now and then is no progress: the time is for the whole.
     let drips = Raw::serve(|mut stream| async move {
         asked(&mut stream).await;

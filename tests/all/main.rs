@@ -24,5 +24,6 @@ mod p2;
 mod p3;
 mod policy;
 mod server;
+mod sources;
 mod tenants;
 mod tokens;

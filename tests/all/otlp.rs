@@ -285,6 +285,8 @@ async fn an_endpoint_that_is_none_is_told_at_the_start_without_its_password() {
             revocations: webtask_host::Revocations::in_memory(),
             limits: webtask_host::Limits::default(),
             code: Vec::new(),
+            mirrors: Vec::new(),
+            registries: webtask_host::RegistryAuth::default(),
             private: Vec::new(),
             dns: Vec::new(),
             ca: Vec::new(),

@@ -371,14 +371,24 @@ export function header(text, value, body) {
 function isUrl(url) {
   if (url.length > 2048 || !/^[\x21-\x7e]*$/.test(url) || /["#<>\\^{|}`]/.test(url)) return false;
   if (url.startsWith("file://")) return isPlain(url.slice(7)) && url !== "file:///";
+  if (url.startsWith("oci://")) return isImage(url);
   const parts = /^(https?):\/\/([^/?]*)/.exec(url);
   return parts !== null && isAuthority(parts[1], parts[2], false);
 }
 
+const WORDS = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
+const IMAGE = new RegExp(`^oci://([^/]*)/(${WORDS}(?:/${WORDS})*)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`);
+
+/** A component in a registry: with a tag, a manifest's digest, or both. */
+function isImage(url) {
+  const [, registry, repository, tag, digest] = IMAGE.exec(url) ?? [];
+  return registry !== undefined && isAuthority("https", registry, false) && repository.length <= 255 && (tag ?? digest) !== undefined;
+}
+
 function isCeilingUrl(url) {
   if (!url.includes("*")) return isUrl(url);
-  const parts = /^(file:\/\/|https?:\/\/[^/]*)(\/.*\*)$/s.exec(url);
-  return parts !== null && (parts[1] === "file://" || isOrigin(parts[1], false)) && isPattern(parts[2]);
+  const parts = /^(file:\/\/|(?:oci|https?):\/\/[^/]*)(\/.*\*)$/s.exec(url);
+  return parts !== null && (parts[1] === "file://" || isOrigin(parts[1].replace(/^oci:/, "https:"), false)) && isPattern(parts[2]);
 }
 
 function isOrigin(origin, wildcard) {

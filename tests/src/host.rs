@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::{sync::oneshot, task::JoinHandle};
 use webtask_host::{
     CodePrefix, Compiler, Config, ConfigFile, Host, Limits, ListenAddress, Listener, Loads,
-    Revocations, Server, Tenants, Tls, Traces,
+    RegistryAuth, Revocations, Server, Tenants, Tls, Traces,
     audit::{Interface, Policy, Standing},
 };
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
@@ -39,6 +39,8 @@ pub struct Builder {
     cache: Option<PathBuf>,
     compiler: Compiler,
     code: Vec<CodePrefix>,
+    mirrors: Vec<String>,
+    registries: RegistryAuth,
     private: Vec<&'static str>,
     dns: Vec<SocketAddr>,
     ca: Vec<PathBuf>,
@@ -119,6 +121,20 @@ impl Builder {
         self
     }
 
+    /// Fetches code of one prefix from another.
+    #[must_use]
+    pub fn mirror(mut self, mirror: &str) -> Self {
+        self.mirrors.push(mirror.to_owned());
+        self
+    }
+
+    /// Has credentials of registries, in the form of docker's `config.json`.
+    #[must_use]
+    pub fn registries(mut self, json: &str) -> Self {
+        self.registries = RegistryAuth::parse(json).expect("valid credentials");
+        self
+    }
+
     /// Opens loopback to grants that name it.
     #[must_use]
     pub fn loopback(mut self) -> Self {
@@ -192,6 +208,12 @@ impl Builder {
             code: self.code,
             cache: self.cache,
             compiler: self.compiler,
+            mirrors: self
+                .mirrors
+                .iter()
+                .map(|mirror| mirror.parse().expect("a valid mirror"))
+                .collect(),
+            registries: self.registries,
             private,
             dns: self.dns,
             ca: self.ca,
@@ -237,6 +259,8 @@ impl TestHost {
             cache: None,
             compiler: Compiler::InProcess,
             code: vec![BUILT.parse().expect("the guests are built")],
+            mirrors: Vec::new(),
+            registries: RegistryAuth::default(),
             private: Vec::new(),
             dns: Vec::new(),
             ca: Vec::new(),

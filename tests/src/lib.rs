@@ -9,6 +9,7 @@ mod logs;
 mod meets;
 mod origin;
 mod raw;
+mod registry;
 mod slow;
 mod tls;
 
@@ -19,6 +20,7 @@ pub use logs::{lines_of, wait_for_line};
 pub use meets::names;
 pub use origin::{Origin, Seen};
 pub use raw::{Raw, Then};
+pub use registry::{Guard, LOGIN, Registry};
 pub use slow::Slow;
 pub use tls::Authority;
 

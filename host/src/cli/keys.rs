@@ -9,7 +9,7 @@ use serde_json::json;
 use webtask_token::{KeyId, Keyring};
 
 use self::file::change_keyring;
-pub(crate) use self::file::{read_keyring, read_text, write_keyring};
+pub(crate) use self::file::{read_keyring, read_private, read_text, write_keyring};
 use super::token::{now, utc};
 use super::{Failure, print};
 

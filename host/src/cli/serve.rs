@@ -27,6 +27,7 @@ use super::{
 #[command(after_help = "Examples:
   webtask serve --keys keys.toml --allow-code ./target/wasm32-wasip2/release
   webtask serve --keys keys.toml --allow-code https://code.example.com/webtasks/
+  webtask serve --keys keys.toml --allow-code oci://registry.example.com/team/
   webtask serve --keys keys.toml --policy platform.wit
   webtask serve --keys keys.toml --listen [::]:443 --tls-cert server.pem --tls-key server.key
   webtask serve --keys keys.toml --listen unix:/run/webtask/webtask.sock --ops 127.0.0.1:9090
@@ -46,9 +47,17 @@ pub(crate) struct ServeCommand {
     revocations: Option<PathBuf>,
     #[command(flatten)]
     sockets: SocketFlags,
-    /// Where code may come from: a directory, a URL prefix, or a scheme such as https:// [default: https://]
+    /// Where code may come from: a directory, a URL prefix, an oci:// prefix of a registry, or a scheme such as
+    /// https:// [default: https://]
     #[arg(long, value_name = "PREFIX")]
     allow_code: Vec<String>,
+    /// Code of one URL prefix is fetched from another first: FROM=TO, or 'FROM=TO only' for never from the
+    /// URL itself; may be repeated
+    #[arg(long, value_name = "FROM=TO")]
+    code_mirror: Vec<String>,
+    /// Credentials of registries, a file in the form of docker's config.json
+    #[arg(long, value_name = "FILE")]
+    registry_auth: Option<PathBuf>,
     /// A directory that keeps compiled code for the next start, for you alone; made if missing [default: none]
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
@@ -100,6 +109,8 @@ impl ServeCommand {
             revocations: open_revocations(revocations)?,
             limits: settings.limits,
             code: settings.code,
+            mirrors: settings.mirrors,
+            registries: settings.registries,
             private: settings.private,
             dns: settings.dns,
             ca: settings.ca,
@@ -129,6 +140,8 @@ impl ServeCommand {
         file.policy = self.policy.clone().or(file.policy);
         file.cache_dir = self.cache_dir.clone().or(file.cache_dir);
         file.allow_code = all(&self.allow_code, file.allow_code);
+        file.code_mirror = all(&self.code_mirror, file.code_mirror);
+        file.registry_auth = self.registry_auth.clone().or(file.registry_auth);
         file.allow_private = all(&self.allow_private, file.allow_private);
         file.dns = all(&self.dns, file.dns);
         if !self.ca.is_empty() {

@@ -6,9 +6,12 @@ use std::{
 };
 
 use ipnet::IpNet;
-use webtask_host::{CodePrefix, ConfigFile, Limits, Tenants, audit::Policy};
+use webtask_host::{
+    CodeMirror, CodeMirrorError, CodePrefix, ConfigFile, Limits, RegistryAuth, Tenants,
+    audit::Policy,
+};
 
-use super::{Failure, sockets};
+use super::{Failure, keys::read_private, sockets};
 
 /// All of it but the keys, which are read by who uses them.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) struct Settings {
     pub(super) code: Vec<CodePrefix>,
     /// As they were written, for people.
     pub(super) code_texts: Vec<String>,
+    pub(super) mirrors: Vec<CodeMirror>,
+    pub(super) registries: RegistryAuth,
     pub(super) private: Vec<IpNet>,
     pub(super) dns: Vec<SocketAddr>,
     pub(super) ca: Vec<PathBuf>,
@@ -46,6 +51,11 @@ impl Settings {
             limits: file.limits,
             code: code_prefixes(&file.allow_code)?,
             code_texts: file.allow_code,
+            mirrors: code_mirrors(&file.code_mirror)?,
+            registries: match &file.registry_auth {
+                Some(path) => read_registries(path)?,
+                None => RegistryAuth::default(),
+            },
             private: private_ranges(&file.allow_private)?,
             dns: name_servers(&file.dns)?,
             ca: file.ca,
@@ -78,12 +88,12 @@ impl Settings {
         }
         for code in &self.code_texts {
             let (scheme, rest) = code.split_once(':').unwrap_or((code, ""));
-            if scheme == "http" {
+            if matches!(scheme, "http" | "oci+http") {
                 add(format!(
                     "allow-code has {code}: code that comes in clear text is safe only if tokens pin it"
                 ));
             }
-            if rest.trim_matches('/').is_empty() && scheme.starts_with("http") {
+            if rest.trim_matches('/').is_empty() && matches!(scheme, "http" | "https" | "oci") {
                 add(format!(
                     "allow-code has {code}: code of any such origin runs"
                 ));
@@ -199,6 +209,20 @@ fn code_prefixes(given: &[String]) -> Result<Vec<CodePrefix>, Failure> {
             })
     };
     given.iter().map(parse).collect()
+}
+
+fn code_mirrors(given: &[String]) -> Result<Vec<CodeMirror>, Failure> {
+    let parse = |text: &String| {
+        text.parse()
+            .map_err(|error: CodeMirrorError| Failure::usage(format!("--code-mirror: {error}")))
+    };
+    given.iter().map(parse).collect()
+}
+
+fn read_registries(path: &Path) -> Result<RegistryAuth, Failure> {
+    let text = read_private(path, "who reads it has the passwords of registries")?;
+    RegistryAuth::parse(text.expose())
+        .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))
 }
 
 fn private_ranges(given: &[String]) -> Result<Vec<IpNet>, Failure> {

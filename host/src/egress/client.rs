@@ -12,6 +12,7 @@ use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
+use webtask_token::LinkId;
 
 use super::{
     ConnectError, Egress, EgressError, Key, Ranges, Target,
@@ -117,7 +118,34 @@ impl Egress {
         None
     }
 
-    /// Sends `request`, whose URI is absolute, over a connection of its own.
+    /// Sends `request`, whose URI is absolute, over a connection that is closed after it: for code, which no
+    /// token owns. HTTP/2 where the origin wants it. The bounds are those of [`Egress::exchange`].
+    pub(crate) async fn fetch(
+        &self,
+        request: Request<RequestBody>,
+        ranges: Ranges,
+        connect: Duration,
+        answer: Duration,
+    ) -> Result<Response<Answer>, SendError> {
+        let key = Key {
+            owner: LinkId::from([0; 16]),
+            target: Target::of(request.uri())?,
+            ranges,
+        };
+        let (stream, protocol) = self
+            .connect(&key.target, ranges, Offer::Any, connect)
+            .await?;
+        let mut lease = self.single.open(&key, stream, protocol).await?;
+        let sent = Arc::default();
+        lease.sent = Arc::clone(&sent);
+        let request = request.map(|inner| Upload { inner, over: sent });
+        match attempt(lease, &key.target, request, answer).await? {
+            Attempt::Answered(response) => Ok(response),
+            Attempt::Unsent(_, error) => Err(error.into()),
+        }
+    }
+
+    /// Sends a person's or an operator's request, whose URI is absolute, over a connection of its own.
     pub(crate) async fn send<B>(
         &self,
         mut request: Request<B>,

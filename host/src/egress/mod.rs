@@ -120,6 +120,8 @@ pub struct Egress {
     resolver: Resolver,
     tls: Tls,
     pool: Pool,
+    /// Keeps nothing: for code, which is fetched once.
+    single: Pool,
 }
 
 impl std::fmt::Debug for Egress {
@@ -164,6 +166,7 @@ impl Egress {
             resolver: Resolver::new(dns).map_err(EgressError::Resolver)?,
             tls: Tls::new(ca)?,
             pool: Pool::new(limits.pool, header_bytes),
+            single: Pool::new(0, header_bytes),
         })
     }
 

@@ -1,178 +1,155 @@
-//! Fetching: bytes from a file below a granted directory, or over HTTP through egress.
+//! Fetching: from a permitted source, or a mirror of it, to bytes whose digest is known.
 
-use std::{io::Read as _, time::Duration};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{Request, Response, header};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    LoadError, Wanted, Worker,
+    LoadError, Worker, digest_of,
+    freshness::FAILED,
+    known::{Basis, Known},
     source::{From, Source},
 };
-use crate::{
-    egress::{ConnectError, Ranges, SendError},
-    text::chain,
-};
+use crate::text::hex;
 
-/// Redirects that are followed, each checked like the first URL.
-const REDIRECTS: usize = 3;
+/// What fetching found.
+pub(super) enum Fetched {
+    /// Code, and what it can be known by later; `None` if it must not be kept.
+    Code {
+        bytes: Bytes,
+        digest: [u8; 32],
+        basis: Option<Basis>,
+    },
+    /// What was known already.
+    Same(Option<Basis>),
+}
 
-impl Worker {
-    /// The bytes at `source`, within the limits of size and time.
-    pub(super) async fn fetch(
-        &self,
-        source: &Source,
-        wanted: &Wanted<'_>,
-    ) -> Result<Bytes, LoadError> {
-        let limit = self.limits.fetch;
-        // Without a place, code that is compiled already still runs.
-        let _place = self.place(wanted).await?;
-        let work = async {
-            match &source.from {
-                From::File { .. } => self.read(source).await,
-                From::Http(ranges) => self.get(source, *ranges, wanted).await,
-            }
+/// Code whose digest nobody looked at yet.
+pub(super) enum Found {
+    Code(Bytes, Option<Basis>),
+    Same(Option<Basis>),
+}
+
+/// Why nothing was fetched, and what that means for the next who asks.
+pub(super) struct Failure {
+    pub(super) error: LoadError,
+    /// How long it counts.
+    pub(super) keep: Duration,
+    /// Whether the origin did not get to say anything: what it said before may hold on.
+    pub(super) passing: bool,
+}
+
+impl std::convert::From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        let (keep, passing) = match &error {
+            // The next who asks may find a place, or a compiler that works.
+            LoadError::Busy | LoadError::TenantBusy => (Duration::ZERO, true),
+            LoadError::Compiler { .. } | LoadError::CompilersBusy => (Duration::ZERO, false),
+            LoadError::Timeout { what, .. } => (FAILED, *what == FETCHING),
+            _ => (FAILED, false),
         };
-        tokio::time::timeout(limit, work)
-            .await
-            .map_err(|_| self.slow(source))?
-    }
-
-    fn slow(&self, source: &Source) -> LoadError {
-        LoadError::Timeout {
-            what: "fetching",
-            url: source.shown(),
-            limit: self.limits.fetch,
+        Self {
+            error,
+            keep,
+            passing,
         }
-    }
-
-    async fn read(&self, source: &Source) -> Result<Bytes, LoadError> {
-        let From::File { dir, path } = &source.from else {
-            return Err(failed(source, "not a file"));
-        };
-        let (dir, path) = (dir.clone(), path.clone());
-        let limit = self.limits.component_bytes;
-        let read = tokio::task::spawn_blocking(move || {
-            // Opening a pipe or device would wait for its other end.
-            if !dir.metadata(&path)?.is_file() {
-                return Err(std::io::Error::other("not a regular file"));
-            }
-            let mut bytes = Vec::new();
-            dir.open(&path)?
-                .take(limit.saturating_add(1))
-                .read_to_end(&mut bytes)?;
-            Ok(bytes)
-        });
-        let bytes = read
-            .await
-            .map_err(|error| failed(source, error))?
-            .map_err(|error| failed(source, error))?;
-        if bytes.len() as u64 > limit {
-            return Err(LoadError::TooLarge {
-                url: source.shown(),
-                limit,
-            });
-        }
-        Ok(bytes.into())
-    }
-
-    async fn get(
-        &self,
-        source: &Source,
-        mut ranges: Ranges,
-        wanted: &Wanted<'_>,
-    ) -> Result<Bytes, LoadError> {
-        let mut url = source.url.clone();
-        for _ in 0..=REDIRECTS {
-            let response = self.request(source, &url, ranges).await?;
-            if !response.status().is_redirection() {
-                return self.body(source, response).await;
-            }
-            let next = response
-                .headers()
-                .get(header::LOCATION)
-                .and_then(|to| to.to_str().ok())
-                .and_then(|to| url.join(to).ok());
-            let next =
-                next.ok_or_else(|| failed(source, "a redirect without a usable location"))?;
-            // A redirect leads only where the platform allows code anyway.
-            let permitted = self
-                .permit(next.as_str(), wanted)
-                .map_err(|error| failed(source, format!("a redirect: {error}")))?;
-            let From::Http(next_ranges) = permitted.from else {
-                return Err(failed(source, "a redirect to a file"));
-            };
-            (url, ranges) = (permitted.url, next_ranges);
-        }
-        Err(failed(source, format!("more than {REDIRECTS} redirects")))
-    }
-
-    async fn request(
-        &self,
-        source: &Source,
-        url: &url::Url,
-        ranges: Ranges,
-    ) -> Result<Response<Incoming>, LoadError> {
-        let request = Request::get(url.as_str())
-            .header(header::ACCEPT, "application/wasm")
-            .header(
-                header::USER_AGENT,
-                concat!("webtask/", env!("CARGO_PKG_VERSION")),
-            )
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| failed(source, error))?;
-        let answered = self.egress.send(request, ranges, self.limits.fetch).await;
-        answered.map_err(|error| match error {
-            SendError::Timeout { .. } | SendError::Connect(ConnectError::Timeout { .. }) => {
-                self.slow(source)
-            }
-            error => failed(source, chain(&error)),
-        })
-    }
-
-    async fn body(
-        &self,
-        source: &Source,
-        response: Response<Incoming>,
-    ) -> Result<Bytes, LoadError> {
-        if response.status().as_u16() != 200 {
-            return Err(failed(
-                source,
-                format!("the origin answered {}", response.status()),
-            ));
-        }
-        let limit = self.limits.component_bytes;
-        let started = Instant::now();
-        let mut shown = Duration::from_secs(1);
-        let mut body = response.into_body();
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| failed(source, error))?;
-            let Some(data) = frame.data_ref() else {
-                continue;
-            };
-            if (bytes.len() + data.len()) as u64 > limit {
-                return Err(LoadError::TooLarge {
-                    url: source.shown(),
-                    limit,
-                });
-            }
-            bytes.extend_from_slice(data);
-            if started.elapsed() > shown {
-                tracing::info!(url = source.shown(), bytes = bytes.len(), "fetching");
-                shown *= 2;
-            }
-        }
-        Ok(bytes.freeze())
     }
 }
 
-fn failed(source: &Source, reason: impl std::fmt::Display) -> LoadError {
+impl Failure {
+    /// The origin is down, or the way to it.
+    pub(super) fn passing(self) -> Self {
+        Self {
+            passing: true,
+            ..self
+        }
+    }
+}
+
+const FETCHING: &str = "fetching";
+
+pub(super) fn failed(source: &Source, reason: impl std::fmt::Display) -> Failure {
     LoadError::Fetch {
         url: source.shown(),
         reason: reason.to_string(),
+    }
+    .into()
+}
+
+impl Worker {
+    /// The bytes at `source`, of the digest `expected` if there is one, within the limits of size and time.
+    /// `known` is what it served before, and is still compiled.
+    pub(super) async fn fetch(
+        &self,
+        source: &Source,
+        expected: Option<[u8; 32]>,
+        known: Option<&Known>,
+    ) -> Result<Fetched, Failure> {
+        // Without a place, code that is compiled already still runs.
+        let _place = self.place(&source.by).await?;
+        let until = Instant::now() + self.limits.fetch;
+        let places = self.places(source);
+        let mut result = Err(failed(source, "there is nowhere to fetch it from"));
+        for (left, place) in (1..=places.len()).rev().zip(&places) {
+            // A mirror that does not answer leaves time for the next place.
+            let share =
+                until.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
+            let fetched =
+                tokio::time::timeout(share, self.fetch_from(place, expected, known)).await;
+            result = fetched.unwrap_or_else(|_| Err(self.slow(place)));
+            match &result {
+                Ok(_) => break,
+                Err(failure) if left > 1 => {
+                    tracing::warn!(mirror = place.shown(), reason = %failure.error, "a mirror of code failed");
+                }
+                Err(_) => {}
+            }
+        }
+        result
+    }
+
+    pub(super) fn slow(&self, source: &Source) -> Failure {
+        LoadError::Timeout {
+            what: FETCHING,
+            url: source.shown(),
+            limit: self.limits.fetch,
+        }
+        .into()
+    }
+
+    async fn fetch_from(
+        &self,
+        source: &Source,
+        expected: Option<[u8; 32]>,
+        known: Option<&Known>,
+    ) -> Result<Fetched, Failure> {
+        let found = match &source.from {
+            From::File { dir, path } => {
+                let (bytes, basis) = self.read(source, dir, path).await?;
+                Found::Code(bytes, Some(basis))
+            }
+            From::Http(ranges) => self.get(source, *ranges, known).await?,
+            From::Oci(image) => self.pull(source, image, known).await?,
+        };
+        let (bytes, basis) = match found {
+            Found::Code(bytes, basis) => (bytes, basis),
+            Found::Same(basis) => return Ok(Fetched::Same(basis)),
+        };
+        let (bytes, digest) = digest_of(bytes).await;
+        // Also of a mirror: the next place may have the right bytes.
+        match expected.filter(|expected| *expected != digest) {
+            Some(expected) => Err(LoadError::Digest {
+                url: source.shown(),
+                expected: hex(&expected),
+                found: hex(&digest),
+            }
+            .into()),
+            None => Ok(Fetched::Code {
+                bytes,
+                digest,
+                basis,
+            }),
+        }
     }
 }

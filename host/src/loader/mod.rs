@@ -2,7 +2,16 @@
 //!
 //! One flight per digest, in memory, bounded. Must not know requests or guests.
 
+mod error;
 mod fetch;
+mod file;
+mod flight;
+mod freshness;
+mod known;
+mod mirror;
+mod oci;
+mod origin;
+mod registry;
 mod source;
 
 use std::{
@@ -23,7 +32,7 @@ use crate::{
     Limits,
     admission::{Asking, AtBound, Place, Places, Refused},
     audit::Policy,
-    compile::{Analysis, CompileError, Compilers},
+    compile::{Analysis, Compilers},
     egress::Egress,
     lines::Lines,
     observed::Observed,
@@ -31,169 +40,57 @@ use crate::{
     tenant::Ceiling,
     text::hex,
 };
+pub use error::LoadError;
+use flight::{Key, Outcome, Remember};
+use known::Known;
+pub use mirror::{CodeMirror, CodeMirrorError};
+pub use registry::{RegistryAuth, RegistryAuthError};
 use source::Source;
 pub use source::{CodePrefix, CodePrefixError, not_a_component};
 
-/// How long the answer of an unpinned URL is taken as current.
-const UNPINNED_FRESH: Duration = Duration::from_secs(2);
+/// URLs of which is remembered what they served, or that they failed.
+const URLS: u64 = 10_000;
 
 /// How long what cannot be compiled is not tried again: each try costs all that the limits allow.
 const FAILED_FRESH: Duration = Duration::from_secs(60);
 
-/// Why a component could not be loaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// Too many components are being fetched.
-    #[error("too many components are being fetched at the same time, the limit fetches")]
-    Busy,
-    /// Compiling took too much memory.
-    #[error("compiling {url} took more than {limit} bytes of memory, the limit compile-memory")]
-    CompileMemory {
-        /// The code's URL, without query.
-        url: String,
-        /// The limit in force.
-        limit: u64,
-    },
-    /// The compiler failed: it could not be started, crashed, or was killed.
-    #[error("the compiler of {url} failed: {reason}")]
-    Compiler {
-        /// The code's URL, without query.
-        url: String,
-        /// What is known of it.
-        reason: String,
-    },
-    /// All compilers had other work.
-    #[error(
-        "no compiler was free within the limit compile; raise compilers, or find out who compiles so much"
-    )]
-    CompilersBusy,
-    /// The component's native code is larger than the limit.
-    #[error("{url} compiles to more than {limit} bytes, the limit compiled-bytes")]
-    CompiledTooLarge {
-        /// The code's URL, without query.
-        url: String,
-        /// The limit in force.
-        limit: u64,
-    },
-    /// The platform does not allow code from there.
-    #[error("code from {url} is not allowed on this host; allow it with --allow-code {hint}")]
-    Denied {
-        /// The code's URL, without query.
-        url: String,
-        /// A prefix that would allow it.
-        hint: String,
-    },
-    /// The bytes are not the ones that the token names.
-    #[error(
-        "the code at {url} has SHA-256 {found}, the token names {expected}; mint a token for the new code"
-    )]
-    Digest {
-        /// The code's URL, without query.
-        url: String,
-        /// The token's digest, hexadecimal.
-        expected: String,
-        /// The digest of what was fetched, hexadecimal.
-        found: String,
-    },
-    /// The code could not be fetched.
-    #[error("cannot fetch {url}: {reason}")]
-    Fetch {
-        /// The code's URL, without query.
-        url: String,
-        /// What went wrong.
-        reason: String,
-    },
-    /// The bytes are not a component that this host can run.
-    #[error("{url} cannot run here: {reason}")]
-    Invalid {
-        /// The code's URL, without query.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Too many components of this tenant are being fetched.
-    #[error(
-        "too many components of this tenant are being fetched at the same time, the limit tenant-fetches"
-    )]
-    TenantBusy,
-    /// The tenant's own prefixes do not have it.
-    #[error(
-        "code from {url} is not allowed for the tenant {tenant}; its operator would add a prefix to allow-code of [tenants.{tenant}]"
-    )]
-    TenantDenied {
-        /// The code's URL, without query.
-        url: String,
-        /// The tenant.
-        tenant: String,
-    },
-    /// Fetching or compiling took too long.
-    #[error("{what} {url} took longer than {limit:?}, the limit {}", if *.what == "fetching" { "fetch" } else { "compile" })]
-    Timeout {
-        /// `fetching` or `compiling`.
-        what: &'static str,
-        /// The code's URL, without query.
-        url: String,
-        /// The limit in force.
-        limit: Duration,
-    },
-    /// The component is larger than the limit.
-    #[error("{url} is larger than {limit} bytes, the limit component-bytes")]
-    TooLarge {
-        /// The code's URL, without query.
-        url: String,
-        /// The limit in force.
-        limit: u64,
-    },
-}
-
-impl LoadError {
-    /// The name in metrics.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Busy => "busy",
-            Self::CompileMemory { .. } => "compile-memory",
-            Self::CompiledTooLarge { .. } => "compiled-too-large",
-            Self::Compiler { .. } => "compiler",
-            Self::CompilersBusy => "compilers-busy",
-            Self::Denied { .. } => "denied",
-            Self::Digest { .. } => "digest",
-            Self::Fetch { .. } => "fetch",
-            Self::Invalid { .. } => "invalid",
-            Self::TenantBusy => "tenant-busy",
-            Self::TenantDenied { .. } => "tenant-denied",
-            Self::Timeout { .. } => "timeout",
-            Self::TooLarge { .. } => "too-large",
-        }
-    }
-}
-
 /// Loads webtasks and keeps them.
+#[derive(Clone)]
 pub(crate) struct Loader {
     worker: Arc<Worker>,
     observed: Arc<Observed>,
     /// By SHA-256 of the component.
     compiled: Cache<[u8; 32], Arc<Webtask>>,
-    /// By tenant, URL and the token's digest: one flight each, so that whoever names another's digest with an
-    /// URL of his own fails alone, and no tenant waits for the place of another. Kept for a moment, for tokens
-    /// without a digest.
-    fetched: Cache<Flight, Arc<Webtask>>,
+    /// By tenant and URL: what was there, for tokens without a digest. Of each tenant its own, for its prefixes
+    /// say which redirects are followed.
+    known: moka::sync::Cache<(Arc<str>, String), Arc<Known>>,
+    flights: Cache<Key, Outcome>,
     /// What cannot be compiled, by SHA-256 of the component.
     failed: Cache<[u8; 32], Arc<LoadError>>,
 }
 
-/// Tenant, URL and the token's digest.
-type Flight = (Arc<str>, String, Option<[u8; 32]>);
+/// From where code is fetched: what the platform says of it.
+pub(crate) struct Origins {
+    pub(crate) allowed: Vec<CodePrefix>,
+    pub(crate) mirrors: Vec<CodeMirror>,
+    pub(crate) registries: RegistryAuth,
+}
 
 /// Code that somebody wants.
 pub(crate) struct Wanted<'a> {
     pub(crate) url: &'a str,
     /// That code and no other.
     pub(crate) sha256: Option<[u8; 32]>,
-    pub(crate) tenant: &'a Arc<str>,
+    pub(crate) by: Asker,
+}
+
+/// Who wants code: what that tenant may run, and whose places are taken for it.
+#[derive(Clone)]
+pub(crate) struct Asker {
+    pub(crate) tenant: Arc<str>,
     /// The first link of the token.
     pub(crate) root: LinkId,
-    pub(crate) ceiling: &'a Ceiling,
+    pub(crate) ceiling: Arc<Ceiling>,
 }
 
 impl Loader {
@@ -201,7 +98,7 @@ impl Loader {
         runtime: Runtime,
         compilers: Compilers,
         egress: Arc<Egress>,
-        allowed: Vec<CodePrefix>,
+        origins: Origins,
         limits: Limits,
         policy: Option<Arc<Policy>>,
         observed: Arc<Observed>,
@@ -210,9 +107,9 @@ impl Loader {
             .max_capacity(limits.cache_bytes)
             .weigher(|_, webtask: &Arc<Webtask>| u32::try_from(webtask.size).unwrap_or(u32::MAX))
             .build();
-        let fetched = Cache::builder()
-            .max_capacity(10_000)
-            .time_to_live(UNPINNED_FRESH)
+        let flights = Cache::builder()
+            .max_capacity(URLS)
+            .expire_after(Remember)
             .build();
         let failed = Cache::builder()
             .max_capacity(10_000)
@@ -222,7 +119,7 @@ impl Loader {
         let worker = Worker {
             runtime,
             egress,
-            allowed,
+            origins,
             policy,
             compilers,
             compiled: AtomicU64::new(0),
@@ -240,7 +137,8 @@ impl Loader {
             worker: Arc::new(worker),
             observed,
             compiled,
-            fetched,
+            known: moka::sync::Cache::new(URLS),
+            flights,
             failed,
         }
     }
@@ -261,81 +159,74 @@ impl Loader {
     /// The webtask that is wanted, if platform and tenant allow it.
     pub(crate) async fn load(&self, wanted: &Wanted<'_>) -> Result<Arc<Webtask>, Arc<LoadError>> {
         // Asked of every request: what is allowed does not depend on what is cached.
-        let source = self.worker.permit(wanted.url, wanted)?;
-        let webtask = self.webtask(wanted, &source).await?;
+        let source = self.worker.permit(wanted.url, &wanted.by)?;
+        let shown = source.shown();
+        let webtask = self.webtask(source, wanted.sha256).await?;
         // The same for imports: tenants share what is compiled, and not their policies.
-        match wanted.ceiling.refuses(&webtask.imports) {
+        match wanted.by.ceiling.refuses(&webtask.imports) {
             None => Ok(webtask),
             Some(reason) => Err(Arc::new(LoadError::Invalid {
-                url: source.shown(),
-                reason: format!("for the tenant {}: {reason}", wanted.tenant),
+                url: shown,
+                reason: format!("for the tenant {}: {reason}", wanted.by.tenant),
             })),
         }
     }
 
     async fn webtask(
         &self,
-        wanted: &Wanted<'_>,
-        source: &Source,
+        source: Source,
+        sha256: Option<[u8; 32]>,
     ) -> Result<Arc<Webtask>, Arc<LoadError>> {
-        let sha256 = wanted.sha256;
+        // What is pinned and here needs no origin.
         if let Some(digest) = sha256
-            && let Some(webtask) = self.compiled.get(&digest).await
+            && let Some(webtask) = self.here(digest).await
         {
             self.observed.metrics.looked_up(true);
             return Ok(webtask);
         }
-        // What is pinned and on disk needs no origin either.
-        if let Some(digest) = sha256
-            && self.worker.compilers.store.is_some()
-            && let Some(webtask) = self
-                .compiled
-                .optionally_get_with(digest, self.worker.kept(digest))
-                .await
-        {
-            self.observed.metrics.looked_up(true);
-            return Ok(webtask);
+        self.find(source, sha256).await
+    }
+
+    /// The webtask of this digest, if it is in memory or on disk.
+    async fn here(&self, digest: [u8; 32]) -> Option<Arc<Webtask>> {
+        match self.compiled.get(&digest).await {
+            None if self.worker.compilers.store.is_some() => {
+                let kept = self.worker.kept(digest);
+                self.compiled.optionally_get_with(digest, kept).await
+            }
+            compiled => compiled,
         }
-        self.observed.metrics.looked_up(false);
-        let metrics = &self.observed.metrics;
-        let flight = async {
+    }
+
+    /// Compiles code of the source; all who want this digest share one flight, for it was verified.
+    async fn compile(
+        &self,
+        source: &Source,
+        bytes: Bytes,
+        digest: [u8; 32],
+    ) -> Result<Arc<Webtask>, LoadError> {
+        if let Some(error) = self.failed.get(&digest).await {
+            return Err(error.of(source.shown()));
+        }
+        let asking = source.by.asking(self.worker.compilers.of_tenant());
+        let compile = async {
             let started = Instant::now();
-            let fetched = self.worker.fetch(source, wanted).await;
-            metrics.fetched(started.elapsed(), &fetched);
-            let (bytes, found) = digest_of(fetched?).await;
-            if let Some(expected) = sha256.filter(|expected| *expected != found) {
-                let (url, expected, found) = (source.shown(), hex(&expected), hex(&found));
-                return Err(LoadError::Digest {
-                    url,
-                    expected,
-                    found,
-                });
-            }
-            if let Some(error) = self.failed.get(&found).await {
-                return Err(error.of(source.shown()));
-            }
-            // Verified: from here on all who want this digest share one flight.
-            let asking = wanted.asking(self.worker.compilers.of_tenant());
-            let compile = async {
-                let started = Instant::now();
-                let compiled = self.worker.compile(source, bytes, found, &asking).await;
-                metrics.compiled(started.elapsed(), &compiled);
-                compiled
-            };
-            match self.compiled.try_get_with(found, compile).await {
-                Err(error) if error.is_of_the_code() => {
-                    self.failed.insert(found, error.clone()).await;
-                    Err(error.of(source.shown()))
-                }
-                compiled => compiled.map_err(|error| error.of(source.shown())),
-            }
+            let compiled = self.worker.compile(source, bytes, digest, &asking).await;
+            let metrics = &self.observed.metrics;
+            metrics.compiled(started.elapsed(), compiled.as_ref().err());
+            compiled
         };
-        let key = (wanted.tenant.clone(), wanted.url.to_owned(), sha256);
-        self.fetched.try_get_with(key, flight).await
+        let compiled = self.compiled.try_get_with(digest, compile).await;
+        if let Err(error) = &compiled
+            && error.is_of_the_code()
+        {
+            self.failed.insert(digest, error.clone()).await;
+        }
+        compiled.map_err(|error| error.of(source.shown()))
     }
 }
 
-impl Wanted<'_> {
+impl Asker {
     /// Asks for a place of which the tenant, and each token of it, may have `most`.
     fn asking(&self, most: u32) -> Asking {
         Asking {
@@ -357,61 +248,6 @@ pub struct Loads {
     pub loaded: u64,
 }
 
-impl LoadError {
-    /// The same failure for another URL of the same code: a flight's error goes to all who shared it, and
-    /// none of them is to read another's URL.
-    fn of(&self, url: String) -> Self {
-        match self {
-            Self::Invalid { reason, .. } => Self::Invalid {
-                url,
-                reason: reason.clone(),
-            },
-            Self::Timeout { what, limit, .. } => Self::Timeout {
-                what,
-                url,
-                limit: *limit,
-            },
-            Self::CompileMemory { limit, .. } => Self::CompileMemory { url, limit: *limit },
-            Self::CompiledTooLarge { limit, .. } => Self::CompiledTooLarge { url, limit: *limit },
-            Self::Compiler { reason, .. } => Self::Compiler {
-                url,
-                reason: reason.clone(),
-            },
-            Self::CompilersBusy => Self::CompilersBusy,
-            other => Self::Fetch {
-                url,
-                reason: other.to_string(),
-            },
-        }
-    }
-
-    /// Whether the same bytes will fail again, after all that the limits allow.
-    fn is_of_the_code(&self) -> bool {
-        matches!(
-            self,
-            Self::CompileMemory { .. }
-                | Self::CompiledTooLarge { .. }
-                | Self::Invalid { .. }
-                | Self::Timeout { .. }
-        )
-    }
-
-    fn of_compiling(error: CompileError, url: String) -> Self {
-        match error {
-            CompileError::Busy => Self::CompilersBusy,
-            CompileError::Failed(reason) => Self::Compiler { url, reason },
-            CompileError::Invalid(reason) => Self::Invalid { url, reason },
-            CompileError::Memory(limit) => Self::CompileMemory { url, limit },
-            CompileError::Timeout(limit) => Self::Timeout {
-                what: "compiling",
-                url,
-                limit,
-            },
-            CompileError::TooLarge(limit) => Self::CompiledTooLarge { url, limit },
-        }
-    }
-}
-
 /// What fetching and compiling need.
 struct Worker {
     runtime: Runtime,
@@ -420,7 +256,7 @@ struct Worker {
     compiled: AtomicU64,
     loaded: AtomicU64,
     egress: Arc<Egress>,
-    allowed: Vec<CodePrefix>,
+    origins: Origins,
     limits: Limits,
     policy: Option<Arc<Policy>>,
     fetching: Arc<Places>,
@@ -429,11 +265,9 @@ struct Worker {
 
 impl Worker {
     /// A place to fetch.
-    async fn place(&self, wanted: &Wanted<'_>) -> Result<Place, LoadError> {
-        let taken = self
-            .fetching
-            .take(&wanted.asking(self.tenant_fetches))
-            .await;
+    async fn place(&self, by: &Asker) -> Result<Place, LoadError> {
+        let asking = by.asking(self.tenant_fetches);
+        let taken = self.fetching.take(&asking).await;
         taken.map_err(|refused| match refused {
             Refused::Overloaded => LoadError::Busy,
             Refused::Tenant | Refused::Token => LoadError::TenantBusy,

@@ -8,18 +8,21 @@ use std::{
 
 use cap_std::{ambient_authority, fs::Dir};
 use url::Url;
+use webtask_token::Image;
 
-use super::{LoadError, Wanted, Worker};
+use super::{Asker, LoadError, Worker, oci};
 use crate::egress::Ranges;
 
 /// A prefix under which code may be fetched: a directory, or the beginning of a URL.
 #[derive(Clone, Debug)]
-pub struct CodePrefix(Prefix);
+pub struct CodePrefix(pub(super) Prefix);
 
 #[derive(Clone, Debug)]
-enum Prefix {
+pub(super) enum Prefix {
     /// The names under which tokens may mention the directory, and the capability to read in it.
     Directory { names: Vec<PathBuf>, dir: Arc<Dir> },
+    /// A registry, and the beginning of the names of repositories.
+    Oci(oci::Prefix),
     /// Scheme alone: any public origin.
     Scheme(&'static str),
     /// Scheme, authority and the beginning of the path.
@@ -38,8 +41,10 @@ pub enum CodePrefixError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Neither a directory nor an http or https URL.
-    #[error("{0:?} is neither a directory nor a URL that begins with file://, http:// or https://")]
+    /// Neither a directory nor a URL that code can have.
+    #[error(
+        "{0:?} is neither a directory nor a URL that begins with file://, http://, https://, oci:// or oci+http://"
+    )]
     Unknown(String),
 }
 
@@ -77,7 +82,12 @@ impl FromStr for CodePrefix {
         match text {
             "https:" | "https://" => return Ok(Self::any_https()),
             "http:" | "http://" => return Ok(Self(Prefix::Scheme("http"))),
+            "oci:" | "oci://" => return Ok(Self(Prefix::Scheme("oci"))),
             _ => {}
+        }
+        if text.starts_with("oci") && text.contains("://") {
+            let prefix = oci::Prefix::parse(text).ok_or_else(unknown)?;
+            return Ok(Self(Prefix::Oci(prefix)));
         }
         if !text.contains("://") {
             return Self::directory(Path::new(text));
@@ -91,12 +101,17 @@ impl FromStr for CodePrefix {
     }
 }
 
-/// Code that may be fetched, and how.
+/// Code that may be fetched, how, and for whom.
+#[derive(Clone)]
 pub(super) struct Source {
     pub(super) url: Url,
     pub(super) from: From,
+    pub(super) by: Asker,
+    /// Of a mirror: where else its redirects may lead.
+    pub(super) mirror: Option<Prefix>,
 }
 
+#[derive(Clone)]
 pub(super) enum From {
     File {
         dir: Arc<Dir>,
@@ -104,9 +119,15 @@ pub(super) enum From {
     },
     /// Opened ranges only where the platform named this very origin as a source of code.
     Http(Ranges),
+    Oci(oci::Place),
 }
 
 impl Source {
+    /// How to fetch `url`, if it is below the mirror that this is of.
+    pub(super) fn also(&self, url: &Url) -> Option<From> {
+        self.mirror.as_ref()?.permits(url)
+    }
+
     /// The URL for logs: a query may hold a signature.
     pub(super) fn shown(&self) -> String {
         shown(&self.url)
@@ -122,26 +143,41 @@ fn shown(url: &Url) -> String {
 
 impl Worker {
     /// The source that `url` names, if the platform allows it, and the tenant's own prefixes too.
-    pub(super) fn permit(&self, url: &str, wanted: &Wanted<'_>) -> Result<Source, LoadError> {
+    pub(super) fn permit(&self, url: &str, by: &Asker) -> Result<Source, LoadError> {
         let url = Url::parse(url).map_err(|error| LoadError::Fetch {
             url: "the token's URL".into(),
             reason: error.to_string(),
         })?;
+        if !matches!(url.scheme(), "file" | "http" | "https" | "oci") {
+            return Err(LoadError::Fetch {
+                // What follows may be the code itself, of any length.
+                url: format!("{}:…", url.scheme()),
+                reason: "code has URLs that begin with https:, http:, file: or oci:".into(),
+            });
+        }
         let mut permitted = self
+            .origins
             .allowed
             .iter()
             .filter_map(|prefix| prefix.0.permits(&url));
         // A prefix that names the origin reaches further than one of its scheme.
         let first = permitted.next();
-        let named = |from: &From| matches!(from, From::Http(Ranges::Opened));
+        let named = |from: &From| match from {
+            From::Http(ranges) => *ranges == Ranges::Opened,
+            From::Oci(place) => place.ranges == Ranges::Opened,
+            From::File { .. } => false,
+        };
         match permitted.find(named).or(first) {
-            Some(_) if !within(wanted.ceiling.code.as_deref(), &url) => {
-                Err(LoadError::TenantDenied {
-                    url: shown(&url),
-                    tenant: wanted.tenant.to_string(),
-                })
-            }
-            Some(from) => Ok(Source { url, from }),
+            Some(_) if !within(by.ceiling.code.as_deref(), &url) => Err(LoadError::TenantDenied {
+                url: shown(&url),
+                tenant: by.tenant.to_string(),
+            }),
+            Some(from) => Ok(Source {
+                url,
+                from,
+                by: by.clone(),
+                mirror: None,
+            }),
             None => {
                 let hint = match url.scheme() {
                     "file" => url
@@ -169,8 +205,13 @@ fn within(prefixes: Option<&[CodePrefix]>, url: &Url) -> bool {
 }
 
 impl Prefix {
-    fn permits(&self, url: &Url) -> Option<From> {
+    pub(super) fn permits(&self, url: &Url) -> Option<From> {
         match self {
+            Self::Oci(prefix) => prefix.permits(&Image::parse(url.as_str())?).map(From::Oci),
+            Self::Scheme("oci") => {
+                let image = Image::parse(url.as_str())?;
+                oci::Place::public(&image).map(From::Oci)
+            }
             Self::Directory { names, dir } => {
                 let path = (url.scheme() == "file")
                     .then(|| url.to_file_path().ok())
@@ -199,7 +240,7 @@ impl Prefix {
 }
 
 /// No user information, and no escape that a server might read as a separator or as dots.
-fn plain(url: &Url) -> bool {
+pub(super) fn plain(url: &Url) -> bool {
     let path = url.path().to_ascii_lowercase();
     url.username().is_empty()
         && url.password().is_none()
@@ -209,7 +250,7 @@ fn plain(url: &Url) -> bool {
 }
 
 /// Whether `path` is `prefix` or below it: `/code` covers `/code/a.wasm`, not `/codex/a.wasm`.
-fn below(path: &str, prefix: &str) -> bool {
+pub(super) fn below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
 }

@@ -211,3 +211,43 @@ fn two_processes_do_not_share_a_file_of_revocations() {
     drop(Running::start(&args, "listening"));
     assert!(other.exists());
 }
+
+/// Passwords of registries are a file that others cannot read; nothing of it is told.
+#[test]
+fn credentials_of_registries_are_their_owners_only() {
+    let (dir, keys) = keyring();
+    let file = dir.path().join("registries.json");
+    let name = file.to_str().expect("text");
+    let serve = || {
+        let args = [
+            "serve",
+            "--keys",
+            &keys,
+            "--listen",
+            "127.0.0.1:0",
+            "--registry-auth",
+            name,
+        ];
+        failure(&run(&args))
+    };
+    let (exit, told) = serve();
+    assert!(exit == 2 && told.contains(name), "{told}");
+    fs::write(&file, r#"{"auths":{"h.test":{"auth":"s3cr3t"}}}"#).expect("own file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("own file");
+    let (exit, told) = serve();
+    assert!(exit == 1 && told.contains("chmod 600"), "{told}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("own file");
+    let (exit, told) = serve();
+    assert!(
+        exit == 1 && told.contains("h.test") && !told.contains("s3cr3t"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_mirror_that_is_none_says_what_one_is() {
+    let (_dir, keys) = keyring();
+    let args = ["serve", "--keys", &keys, "--code-mirror", "https://a.test/"];
+    let (exit, told) = failure(&run(&args));
+    assert!(exit == 2 && told.contains("FROM=TO"), "{told}");
+}

@@ -87,3 +87,21 @@ fn the_printed_defaults_can_be_served() {
     let file = written(dir.path(), &defaults);
     stdout(&run(&["config", "check", &file]));
 }
+
+#[test]
+fn check_reads_mirrors_and_credentials_of_registries() {
+    let (dir, keys) = keyring();
+    let with = |toml: &str| written(dir.path(), &format!("keys = {keys:?}\n{toml}"));
+    for (toml, part) in [
+        ("code-mirror = ['https://a.test/']\n", "FROM=TO"),
+        (
+            "registry-auth = 'no-such-registries.json'\n",
+            "no-such-registries.json",
+        ),
+    ] {
+        let (_, error) = failure(&run(&["config", "check", &with(toml)]));
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let good = with("code-mirror = ['https://a.test/=https://b.test/ only']\n");
+    stdout(&run(&["config", "check", &good]));
+}

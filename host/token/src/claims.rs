@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::origin::after_canonical;
-use crate::{Ceiling, DEFAULT_LIFE, DEFAULT_TENANT, Grant, Limits, LinkId, SecretClaim, path};
+use crate::{
+    Ceiling, DEFAULT_LIFE, DEFAULT_TENANT, Grant, Image, Limits, LinkId, SecretClaim, path,
+};
 
 /// Times end with the year 9999: a larger one is milliseconds by mistake.
 pub(crate) const MAX_TIME: u64 = 253_402_300_799;
@@ -109,7 +111,7 @@ impl Claims {
         }
         rule(
             self.kind != Kind::Run || is_code_url(&self.url),
-            "the URL is missing, or is not a plain absolute https, http or file URL of at most 2048 bytes",
+            "the URL is missing, or is not a plain absolute https, http, file or oci URL of at most 2048 bytes",
         )?;
         rule(
             self.secrets
@@ -221,6 +223,9 @@ pub(crate) fn is_code_url(url: &str) -> bool {
     if let Some(path) = url.strip_prefix("file://") {
         return path::is_plain(path) && path.len() > 1;
     }
+    if url.starts_with("oci://") {
+        return Image::parse(url).is_some();
+    }
     let (before_query, _) = url.split_once('?').unwrap_or((url, ""));
     after_canonical(before_query).is_some()
 }
@@ -238,6 +243,7 @@ mod tests {
             "https://h",
             "file:///srv/a%20b.wasm",
             "https://h/a//b",
+            "oci://h.test:5000/team/task:1.0",
         ] {
             assert!(is_code_url(url), "{url}");
         }
@@ -265,6 +271,9 @@ mod tests {
             "https://h:443/a",
             "https://h:08443/a",
             "http://[0:0::1]/a",
+            "oci://h/a",
+            "oci://h:443/a:1",
+            "oci+http://h/a:1",
         ] {
             assert!(!is_code_url(url), "{url}");
         }

@@ -149,15 +149,35 @@ fn list(allowed: &[impl ToString]) -> String {
     }
 }
 
-/// A URL's origin, none for `file:`, and what stands after it.
-fn split(url: &str) -> Option<(Option<Origin>, &str)> {
-    match url.strip_prefix("file://") {
-        Some(path) => Some((None, path)),
-        None => Origin::split(url)
-            .ok()
-            .filter(|(origin, _)| !origin.is_wildcard())
-            .map(|(origin, path)| (Some(origin), path)),
+/// Where code is.
+#[derive(PartialEq)]
+enum Place {
+    File,
+    Http(Origin),
+    /// A registry, as the origin of an `https` URL.
+    Oci(Origin),
+}
+
+/// A URL's place, and what stands after it.
+fn split(url: &str) -> Option<(Place, &str)> {
+    if let Some(path) = url.strip_prefix("file://") {
+        return Some((Place::File, path));
     }
+    let named = |url: &str| {
+        let (origin, path) = Origin::split(url).ok()?;
+        (!origin.is_wildcard()).then_some((origin, path.len()))
+    };
+    let (place, path) = match url.strip_prefix("oci://") {
+        Some(rest) => {
+            let (origin, path) = named(&format!("https://{rest}"))?;
+            (Place::Oci(origin), path)
+        }
+        None => {
+            let (origin, path) = named(url)?;
+            (Place::Http(origin), path)
+        }
+    };
+    Some((place, url.get(url.len() - path..)?))
 }
 
 /// A code URL that is one file, or one whose plain path ends in `*`.
@@ -222,6 +242,15 @@ mod tests {
             ("file:///srv/*", "file:///srv/a.wasm", true),
             ("file:///srv/*", "file:///srv/../a.wasm", false),
             ("file:///srv/*", "https://srv/a.wasm", false),
+            ("oci://h/team/*", "oci://h/team/task:1", true),
+            ("oci://h/team/*", "oci://h:443/team/task:1", true),
+            ("oci://h/team/*", "oci://h:5000/team/task:1", false),
+            ("oci://h/team/*", "oci://i/team/task:1", false),
+            ("oci://h/team/*", "oci://h/teams/task:1", false),
+            ("oci://h/team/*", "https://h/team/task:1", false),
+            ("https://h/team/*", "oci://h/team/task:1", false),
+            ("oci://h/team/task:1", "oci://h/team/task:1", true),
+            ("oci://h/team/task:1", "oci://h/team/task:10", false),
         ] {
             assert!(is_url_pattern(pattern), "{pattern}");
             assert_eq!(covers(pattern, url), expected, "{pattern} {url}");
@@ -240,6 +269,10 @@ mod tests {
             "ftp://h/*",
             "file:///",
             "file://h/*",
+            "oci://*",
+            "oci://h*",
+            "oci://h/team",
+            "oci://*.h.test/*",
             "h/*",
         ] {
             assert!(!is_url_pattern(pattern), "{pattern}");

@@ -39,27 +39,33 @@ pub(crate) fn write_keyring(path: &Path, keyring: &Keyring) -> Result<(), Failur
 /// Reads a keyring file that nobody but its owner can read.
 pub(crate) fn read_keyring(path: &Path) -> Result<Keyring, Failure> {
     let shown = path.display();
-    let failed = |error: std::io::Error| {
-        let failure = Failure::usage(format!("cannot read {shown}: {error}"));
-        match error.kind() {
-            ErrorKind::NotFound => failure.hint(format!(
+    if !path.exists() {
+        let missing = std::io::Error::from(ErrorKind::NotFound);
+        return Err(
+            Failure::usage(format!("cannot read {shown}: {missing}")).hint(format!(
                 "make a keyring with: webtask keys generate --keys {shown}"
             )),
-            _ => failure,
-        }
-    };
+        );
+    }
+    let text = read_private(path, "who reads it reads every token")?;
+    Keyring::from_toml(text.expose())
+        .map_err(|error| Failure::refused(format!("{shown} is not a keyring: {error}")))
+}
+
+/// Reads a file that nobody but its owner can read; `because` says why no other may.
+pub(crate) fn read_private(path: &Path, because: &str) -> Result<Secret, Failure> {
+    let shown = path.display();
+    let failed = |error: std::io::Error| Failure::usage(format!("cannot read {shown}: {error}"));
     let file = File::open(path).map_err(failed)?;
     // Of the file that is open, not of the name: the name may be another file by now.
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Failure::refused(format!(
-            "{shown} is open to other users (mode {mode:04o}), and who reads it reads every token"
+            "{shown} is open to other users (mode {mode:04o}), and {because}"
         ))
         .hint(format!("chmod 600 {shown}")));
     }
-    let text = read_text(file, MAX_LEN).map_err(failed)?;
-    Keyring::from_toml(text.expose())
-        .map_err(|error| Failure::refused(format!("{shown} is not a keyring: {error}")))
+    read_text(file, MAX_LEN).map_err(failed)
 }
 
 /// Reads a keyring, changes it and puts it in the old one's place, in one step and as readable by its owner only.

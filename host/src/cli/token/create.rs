@@ -65,7 +65,7 @@ pub(super) struct Create {
     /// The file of the issuer token for --host
     #[arg(long, value_name = "FILE", requires = "host")]
     issuer: Option<PathBuf>,
-    /// Where the component is: a path, or a file:, https: or http: URL
+    /// Where the component is: a path, or a file:, https:, http: or oci: URL
     #[arg(long, required_unless_present = "issue", conflicts_with = "issue")]
     url: Option<String>,
     /// The component's SHA-256, 64 hexadecimal digits; for a local file it is computed

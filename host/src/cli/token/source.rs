@@ -72,12 +72,21 @@ fn locate(text: &str) -> Result<(String, Option<PathBuf>), Failure> {
         let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
         return Ok((url, None));
     }
+    if text.starts_with("oci://") {
+        return match webtask_token::Image::parse(text) {
+            Some(_) => Ok((text.to_owned(), None)),
+            None => Err(Failure::usage(format!("--url: {text:?} is no image in a registry"))
+                .hint("write oci://REGISTRY/REPOSITORY:TAG, with @sha256: and the manifest's digest for one image only; --sha256 is the digest of the component")),
+        };
+    }
     let unfit = || {
         Failure::usage(format!(
-            "--url: {:?} is not a path, nor a file:, https: or http: URL",
-            text
+            "--url: {text:?} is not a path, nor a file:, https:, http: or oci: URL"
         ))
     };
+    if text.starts_with("data:") {
+        return Err(unfit());
+    }
     let path = match text.strip_prefix("file:") {
         Some(rest) if rest.starts_with("//") => Url::parse(text)
             .ok()

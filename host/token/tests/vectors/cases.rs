@@ -107,6 +107,10 @@ fn accepted() -> Vec<(String, Value)> {
         )
     };
     let stripe = "https://api.stripe.com";
+    let image = format!(
+        "oci://registry.example.com:5000/team/my-task__2.x:v1.0@sha256:{}",
+        "0a".repeat(32)
+    );
     vec![
         accept(
             "minimal",
@@ -128,6 +132,13 @@ fn accepted() -> Vec<(String, Value)> {
             NOW + 5,
             edited(|c| c.insert(2, ("nbf", Number(NOW + 5)))),
             json!({ "nbf": NOW + 5 }),
+        ),
+        accept(
+            "oci",
+            "an image with a tag and the digest of its manifest",
+            NOW,
+            edited(|c| c[2].1 = text(&image)),
+            json!({ "url": image }),
         ),
         accept(
             "bound-secret",
@@ -809,7 +820,58 @@ fn claims() -> Vec<Case> {
             "a backslash is read differently by different parsers",
             set(2, text("https://evil.test\\@example.com/a.wasm")),
         ),
-        malformed("url-scheme", "https, http or file", set(2, text("data:,a"))),
+        malformed(
+            "url-scheme",
+            "https, http, file or oci",
+            set(2, text("data:,a")),
+        ),
+        malformed(
+            "url-oci-open",
+            "an image has a tag or a digest",
+            set(2, text("oci://registry.example.com/team/task")),
+        ),
+        malformed(
+            "url-oci-digest",
+            "a digest is 64 hexadecimal digits in lower case",
+            set(
+                2,
+                text(&format!(
+                    "oci://registry.example.com/team/task@sha256:{}",
+                    "AB".repeat(32)
+                )),
+            ),
+        ),
+        malformed(
+            "url-oci-name",
+            "the name of a repository is in lower case",
+            set(2, text("oci://registry.example.com/Team/task:1")),
+        ),
+        malformed(
+            "url-oci-dots",
+            "the name of a repository has no dots beside each other",
+            set(2, text("oci://registry.example.com/../task:1")),
+        ),
+        malformed(
+            "url-oci-port",
+            "the port of https is left out",
+            set(2, text("oci://registry.example.com:443/team/task:1")),
+        ),
+        malformed(
+            "url-oci-tag",
+            "a tag is at most 128 characters",
+            set(
+                2,
+                text(&format!(
+                    "oci://registry.example.com/team/task:{}",
+                    "a".repeat(129)
+                )),
+            ),
+        ),
+        malformed(
+            "url-oci-query",
+            "an image has no query",
+            set(2, text("oci://registry.example.com/team/task:1?a")),
+        ),
         malformed("url-utf8", "text is UTF-8", set(2, Raw(vec![0x61, 0xFF]))),
         malformed(
             "sha256-length",

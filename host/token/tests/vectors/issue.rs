@@ -58,6 +58,7 @@ pub(crate) fn all() -> Vec<(String, Value)> {
                 "file:///srv/*",
                 "https://code.example.com/a.wasm",
                 "http://127.0.0.1:8000/*",
+                "oci://registry.example.com/team/*",
             ]),
         ),
         ("params", texts(&["user", "a.b"])),
@@ -77,7 +78,7 @@ pub(crate) fn all() -> Vec<(String, Value)> {
             claims(Map(full)),
             json!({
                 "lim": { "rate": 60, "memory": 1 << 26 }, "out": ["* https://*.example.com/*"], "via": ["path"],
-                "life": 86_400, "urls": ["file:///srv/*", "https://code.example.com/a.wasm", "http://127.0.0.1:8000/*"],
+                "life": 86_400, "urls": ["file:///srv/*", "https://code.example.com/a.wasm", "http://127.0.0.1:8000/*", "oci://registry.example.com/team/*"],
                 "params": ["user", "a.b"], "secrets": ["*"], "unpinned": true,
             }),
         ),
@@ -187,6 +188,11 @@ pub(crate) fn all() -> Vec<(String, Value)> {
             "urls-dots",
             "a prefix is plain",
             edit(&|c| c[1].1 = texts(&["https://h.test/a/../*"])),
+        ),
+        (
+            "urls-oci-wildcard",
+            "code comes from named registries",
+            edit(&|c| c[1].1 = texts(&["oci://*.example.com/*"])),
         ),
         (
             "urls-wildcard",

@@ -64,7 +64,7 @@ fn every_vector_holds() {
         }) += 1;
     }
     println!("{accepted} to accept, {rejected} to reject, {attenuated} to attenuate");
-    assert!(accepted >= 26 && rejected >= 259 && attenuated >= 17);
+    assert!(accepted >= 27 && rejected >= 267 && attenuated >= 17);
 }
 
 /// What opening found, in the form of the vectors.
