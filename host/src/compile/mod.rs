@@ -31,10 +31,13 @@ pub use worker::compile_worker;
 
 use crate::{
     Limits, StartError,
-    admission::{Asking, AtBound, Places},
+    admission::{Asking, AtBound, Place, Places},
 };
 use process::Shop;
 use workshop::Workshop;
+
+/// Components of one tenant that wait for a compiler: each is held in memory meanwhile.
+const WAITING: usize = 16;
 
 /// Where components are compiled.
 #[derive(Clone, Debug, Default)]
@@ -136,8 +139,7 @@ impl Compilers {
                     How::Process(Shop::new(program, bounds, workshop.fingerprint()))
                 }
             },
-            // Whoever waits was fetched, which bounds their number.
-            places: Places::new(compilers, usize::MAX, bounds.time, AtBound::Wait),
+            places: Places::new(compilers, WAITING, bounds.time, AtBound::Wait),
             of_tenant: (compilers / 2).max(1),
             bounds,
         })
@@ -148,6 +150,12 @@ impl Compilers {
         self.of_tenant
     }
 
+    /// A place to compile, at once or after a bounded wait.
+    pub(crate) async fn place(&self, asking: &Asking) -> Result<Place, CompileError> {
+        let taken = self.places.take(asking).await;
+        taken.map_err(|_| CompileError::Busy)
+    }
+
     /// Compiles `wasm`, unless `objection` has one to what it shows of itself.
     ///
     /// Keeps what comes of it as that of `digest`. Dropping the future ends the compiler.
@@ -155,10 +163,10 @@ impl Compilers {
         &self,
         wasm: Bytes,
         digest: [u8; 32],
-        asking: &Asking,
+        place: Place,
         objection: Objection,
     ) -> Result<Compiled, CompileError> {
-        let compiled = self.compile_anew(wasm, asking, objection).await?;
+        let compiled = self.compile_anew(wasm, place, objection).await?;
         let Some(store) = self.store.clone() else {
             return Ok(compiled);
         };
@@ -172,11 +180,9 @@ impl Compilers {
     async fn compile_anew(
         &self,
         wasm: Bytes,
-        asking: &Asking,
+        place: Place,
         objection: Objection,
     ) -> Result<Compiled, CompileError> {
-        let place = self.places.take(asking).await;
-        let place = place.map_err(|_| CompileError::Busy)?;
         match &self.how {
             How::Process(shop) => shop.clone().compile(wasm, objection, place).await,
             How::InProcess(workshop) => {

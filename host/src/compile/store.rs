@@ -22,6 +22,8 @@ use cap_std::{
     fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt as _},
 };
 
+use rustix::fs::StatVfsMountFlags;
+
 use super::{Analysis, Code, Compiled, engine::Fingerprint, wire::MAX_TEXT};
 use crate::text::hex;
 
@@ -116,6 +118,12 @@ impl Store {
         made.map_err(failed)?;
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(failed)?;
         private(path, &dir.dir_metadata().map_err(failed)?)?;
+        let mounted = rustix::fs::fstatvfs(&dir).map_err(|error| failed(error.into()))?;
+        if mounted.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+            return Err(failed(io::Error::other(
+                "it is mounted noexec, and native code has to be executable; choose another place",
+            )));
+        }
         let file = match dir.open(KEY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_key(&dir).and_then(|()| dir.open(KEY))

@@ -1,6 +1,6 @@
 //! Why a component could not be loaded.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::compile::CompileError;
 
@@ -160,15 +160,16 @@ impl LoadError {
         }
     }
 
-    /// Whether the same bytes will fail again, after all that the limits allow.
-    pub(super) fn is_of_the_code(&self) -> bool {
-        matches!(
-            self,
-            Self::CompileMemory { .. }
-                | Self::CompiledTooLarge { .. }
-                | Self::Invalid { .. }
-                | Self::Timeout { .. }
-        )
+    /// Whether the same bytes will fail again, after all that the limits allow: for everybody, or for `tenant`
+    /// alone, whose load may have made it slow.
+    pub(super) fn fails_again(&self, tenant: &Arc<str>) -> Option<Option<Arc<str>>> {
+        match self {
+            Self::CompileMemory { .. } | Self::CompiledTooLarge { .. } | Self::Invalid { .. } => {
+                Some(None)
+            }
+            Self::Timeout { .. } => Some(Some(tenant.clone())),
+            _ => None,
+        }
     }
 
     pub(super) fn of_compiling(error: CompileError, url: String) -> Self {

@@ -65,8 +65,8 @@ pub(crate) struct Loader {
     /// say which redirects are followed.
     known: moka::sync::Cache<(Arc<str>, String), Arc<Known>>,
     flights: Cache<Key, Outcome>,
-    /// What cannot be compiled, by SHA-256 of the component.
-    failed: Cache<[u8; 32], Arc<LoadError>>,
+    /// What cannot be compiled, by SHA-256 of the component; for one tenant what its own load may have to do with.
+    failed: Cache<(Option<Arc<str>>, [u8; 32]), Arc<LoadError>>,
 }
 
 /// From where code is fetched: what the platform says of it.
@@ -184,6 +184,11 @@ impl Loader {
             self.observed.metrics.looked_up(true);
             return Ok(webtask);
         }
+        if let Some(digest) = sha256
+            && let Some(error) = self.failed_before(&source.by, digest).await
+        {
+            return Err(Arc::new(error.of(source.shown())));
+        }
         self.find(source, sha256).await
     }
 
@@ -205,24 +210,35 @@ impl Loader {
         bytes: Bytes,
         digest: [u8; 32],
     ) -> Result<Arc<Webtask>, LoadError> {
-        if let Some(error) = self.failed.get(&digest).await {
+        if let Some(error) = self.failed_before(&source.by, digest).await {
             return Err(error.of(source.shown()));
         }
+        // Taken before the flight is joined: nobody waits in the line of another tenant.
         let asking = source.by.asking(self.worker.compilers.of_tenant());
+        let place = self.worker.compilers.place(&asking).await;
+        let place = place.map_err(|error| LoadError::of_compiling(error, source.shown()))?;
         let compile = async {
             let started = Instant::now();
-            let compiled = self.worker.compile(source, bytes, digest, &asking).await;
+            let compiled = self.worker.compile(source, bytes, digest, place).await;
             let metrics = &self.observed.metrics;
             metrics.compiled(started.elapsed(), compiled.as_ref().err());
             compiled
         };
         let compiled = self.compiled.try_get_with(digest, compile).await;
         if let Err(error) = &compiled
-            && error.is_of_the_code()
+            && let Some(whose) = error.fails_again(&source.by.tenant)
         {
-            self.failed.insert(digest, error.clone()).await;
+            self.failed.insert((whose, digest), error.clone()).await;
         }
         compiled.map_err(|error| error.of(source.shown()))
+    }
+
+    /// Why this code was not compiled a moment ago, for all or for this tenant.
+    async fn failed_before(&self, by: &Asker, digest: [u8; 32]) -> Option<Arc<LoadError>> {
+        match self.failed.get(&(None, digest)).await {
+            None => self.failed.get(&(Some(by.tenant.clone()), digest)).await,
+            failed => failed,
+        }
     }
 }
 
@@ -279,7 +295,7 @@ impl Worker {
         source: &Source,
         bytes: Bytes,
         digest: [u8; 32],
-        asking: &Asking,
+        place: Place,
     ) -> Result<Arc<Webtask>, LoadError> {
         let invalid = |reason| LoadError::Invalid {
             url: source.shown(),
@@ -298,7 +314,7 @@ impl Worker {
         let objection = move |analysis: &Analysis| objection(policy.as_deref(), analysis);
         let compiled = self
             .compilers
-            .compile(bytes.clone(), digest, asking, Box::new(objection));
+            .compile(bytes.clone(), digest, place, Box::new(objection));
         let compiled = compiled.await;
         let compiled = compiled.map_err(|error| LoadError::of_compiling(error, source.shown()))?;
         let compiling = started.elapsed();
