@@ -101,7 +101,7 @@ pub(crate) fn all(server: &Server, place: &Place) -> Vec<Entry> {
         let token = server.seal("hostile", wasm, |claims| {
             for secret in ["key", "stripe-key", "other.key", "word", "api-key"] {
                 let slot = format!(
-                    "GET,POST {} authorization: Bearer {{}}",
+                    "GET {} authorization: Bearer {{}}",
                     place.origin.url("/slot/*")
                 );
                 let bound = *name == "thief" && secret == "key";

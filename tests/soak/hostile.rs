@@ -76,9 +76,9 @@ impl Hostile {
         Self { ring, tasks }
     }
 
-    /// Whether each of the corpus was called.
+    /// Whether each of the corpus was called three times.
     pub(crate) fn all_called(&self) -> bool {
-        self.ring.next.load(Relaxed) >= self.ring.entries.len() + CALLERS
+        self.ring.next.load(Relaxed) >= 3 * self.ring.entries.len() + CALLERS
     }
 
     /// What the callers saw.
@@ -120,8 +120,7 @@ impl Ring {
                 1 => Way::Sip,
                 _ => Way::Read,
             };
-            let from = 2;
-            self.ask(from, &entry.token, &entry.path, entry.body, way)
+            self.ask(2, &entry.token, &entry.path, entry.body, way)
                 .await;
             sleep(Duration::from_millis(20)).await;
         }

@@ -225,7 +225,7 @@ fn watch(
             let line = String::from_utf8_lossy(&line);
             // What guests log is theirs, whatever it says.
             let own = !line.contains("\"webtask::guest\"");
-            let alarming = ["panicked", "\"level\":\"ERROR\"", "\"code\":\"internal\""];
+            let alarming = ["panicked", "\"internal\"", "\"compiler-failed\""];
             if own && (alarming.iter().any(|word| line.contains(word)) || !line.starts_with('{')) {
                 let mut alarms = alarms.lock().unwrap_or_else(PoisonError::into_inner);
                 if alarms.len() < 20 {
