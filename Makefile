@@ -2,7 +2,10 @@
 
 GUESTS = target/wasm32-wasip2/guest
 
-.PHONY: demo test guest-target examples
+.PHONY: demo test soak guest-target examples
+
+# Of `make soak`.
+SECONDS = 600
 
 ## Build everything, start the runtime on loopback and print what to try.
 demo: examples
@@ -12,6 +15,11 @@ demo: examples
 ## The whole test suite.
 test: guest-target
 	cargo test --locked
+
+## Ten minutes of everything hostile against one server, beside a polite tenant: `make soak SECONDS=60` for one.
+soak: guest-target
+	cargo build --locked -p webtask-host
+	cargo bench --locked --profile dev -p webtask-tests --bench soak -- --seconds $(SECONDS)
 
 ## Print the compiler that makes WebAssembly components, installing the target if it is missing.
 guest-target:
