@@ -24,6 +24,7 @@ mod p2;
 mod p3;
 mod policy;
 mod server;
+mod shares;
 mod sources;
 mod tenants;
 mod tokens;

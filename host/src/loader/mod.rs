@@ -187,6 +187,7 @@ impl Loader {
         if let Some(digest) = sha256
             && let Some(error) = self.failed_before(&source.by, digest).await
         {
+            self.observed.metrics.looked_up(false);
             return Err(Arc::new(error.of(source.shown())));
         }
         self.find(source, sha256).await
@@ -210,6 +211,10 @@ impl Loader {
         bytes: Bytes,
         digest: [u8; 32],
     ) -> Result<Arc<Webtask>, LoadError> {
+        // Fetched anew, and the same as before.
+        if let Some(webtask) = self.here(digest).await {
+            return Ok(webtask);
+        }
         if let Some(error) = self.failed_before(&source.by, digest).await {
             return Err(error.of(source.shown()));
         }
