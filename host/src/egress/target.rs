@@ -32,6 +32,10 @@ impl Target {
         let name = authority.host();
         let name = name.strip_suffix('.').unwrap_or(name);
         let host = url::Host::parse(name).map_err(|_| bad())?;
+        // No name has an empty label; with a dot left at its end it would have another form.
+        if matches!(&host, url::Host::Domain(name) if name.split('.').any(str::is_empty)) {
+            return Err(bad());
+        }
         let port = match (authority.port_u16(), scheme) {
             (Some(0), _) => return Err(bad()),
             (Some(port), _) => port,
@@ -134,6 +138,9 @@ mod tests {
             "http://example.com:0/",
             "http://example.com:/",
             "ftp://example.com/",
+            "http://example.com../",
+            "http://.example.com/",
+            "http://a..b/",
         ] {
             let parsed = bad
                 .parse::<http::Uri>()
