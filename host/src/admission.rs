@@ -141,7 +141,7 @@ impl Places {
             asking: asking.clone(),
             place,
         });
-        state.next += 1;
+        state.next = state.next.wrapping_add(1);
         Ok(Begun::Waits(number, waits))
     }
 
@@ -186,13 +186,15 @@ impl State {
     }
 
     fn count(&mut self, asking: &Asking) {
-        self.taken += 1;
-        *self.tenants.entry(asking.tenant.clone()).or_default() += 1;
-        *self.roots.entry(asking.root).or_default() += 1;
+        self.taken = self.taken.saturating_add(1);
+        let tenant = self.tenants.entry(asking.tenant.clone()).or_default();
+        *tenant = tenant.saturating_add(1);
+        let root = self.roots.entry(asking.root).or_default();
+        *root = root.saturating_add(1);
     }
 
     fn give_back(&mut self, tenant: &Arc<str>, root: &LinkId) {
-        self.taken -= 1;
+        self.taken = self.taken.saturating_sub(1);
         less(&mut self.tenants, tenant);
         less(&mut self.roots, root);
     }
@@ -223,7 +225,7 @@ impl State {
 /// One less of `key`; none leaves nothing behind.
 fn less<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, u32>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
-        *count -= 1;
+        *count = count.saturating_sub(1);
         if *count == 0 {
             counts.remove(key);
         }

@@ -179,7 +179,11 @@ impl ConfigFile {
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let before = error.span().and_then(|span| text.get(..span.start));
             ConfigError::Line {
-                line: before.unwrap_or_default().matches('\n').count() + 1,
+                line: before
+                    .unwrap_or_default()
+                    .matches('\n')
+                    .count()
+                    .saturating_add(1),
                 reason: suggested(error.message()),
             }
         })

@@ -43,7 +43,8 @@ impl<F: Future> Future for CpuBound<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let before = thread_time();
         let polled = self.inner.as_mut().poll(cx);
-        self.used += thread_time().saturating_sub(before);
+        let spent = thread_time().saturating_sub(before);
+        self.used = self.used.saturating_add(spent);
         self.spent.set_cpu(self.used);
         match polled {
             Poll::Ready(output) => Poll::Ready(Ok(output)),

@@ -20,9 +20,16 @@
 //!
 //! The command `webtask` is a thin shell round this library.
 
+// Every sum on a request's way is checked, saturates, or says why it cannot overflow. Tests may add as they like.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod admission;
 mod answer;
 mod api;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "an operator's command, not on a request's way"
+)]
 pub mod audit;
 mod body;
 mod capability;
@@ -32,6 +39,7 @@ mod config;
 mod cors;
 mod cpu;
 mod ctx;
+mod deadline;
 mod egress;
 mod error;
 #[cfg(feature = "fuzz")]

@@ -283,9 +283,12 @@ struct Scaled<'a>(u64, &'a [(u64, &'a str)], &'a str);
 impl fmt::Display for Scaled<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(number, units, least) = self;
-        let fits = |(unit, _): &&(u64, &str)| *number > 0 && number.is_multiple_of(*unit);
-        match units.iter().find(fits) {
-            Some((unit, name)) => write!(f, "{}{name}", number / unit),
+        let whole = units.iter().find_map(|(unit, name)| {
+            let fits = *number > 0 && number.is_multiple_of(*unit);
+            Some((number.checked_div(*unit).filter(|_| fits)?, name))
+        });
+        match whole {
+            Some((count, name)) => write!(f, "{count}{name}"),
             None => write!(f, "{number}{least}"),
         }
     }

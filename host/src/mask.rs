@@ -84,7 +84,7 @@ impl Rights {
     /// Bytes of the longest text that is masked: a value, percent-encoded.
     pub(crate) fn longest_secret(&self) -> usize {
         self.needles()
-            .map(|(_, value)| 3 * value.len())
+            .map(|(_, value)| value.len().saturating_mul(3))
             .max()
             .unwrap_or(0)
     }
@@ -123,7 +123,7 @@ impl Reading {
         let (mut bytes, mut starts) = (Vec::with_capacity(text.len()), Vec::new());
         let mut rest = text;
         while let [first, after @ ..] = rest {
-            starts.push(text.len() - rest.len());
+            starts.push(text.len().saturating_sub(rest.len()));
             let digits = after
                 .get(..2)
                 .and_then(|digits| str::from_utf8(digits).ok());
@@ -148,7 +148,7 @@ impl Reading {
     fn span(&self, at: usize, length: usize) -> Range<usize> {
         let end = self.starts.last().copied().unwrap_or(0);
         let place = |at: usize| self.starts.get(at).copied().unwrap_or(end);
-        place(at)..place(at + length)
+        place(at)..place(at.saturating_add(length))
     }
 }
 

@@ -65,7 +65,7 @@ impl Quota {
             (state.since, state.taken) = (now, 0);
         }
         if state.taken < self.each {
-            state.taken += 1;
+            state.taken = state.taken.saturating_add(1);
             return (true, false);
         }
         state.left_out = state.left_out.saturating_add(1);

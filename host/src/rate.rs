@@ -9,6 +9,8 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 use webtask_token::LinkId;
 
+use crate::deadline;
+
 /// A limit counts over this time.
 const MINUTE: Duration = Duration::from_secs(60);
 /// Buckets in memory; the longest unused ones go first.
@@ -49,15 +51,14 @@ impl Bucket {
     pub(crate) fn take(&self, per_minute: u64, now: Instant) -> Result<(), Duration> {
         let Some(each) = u32::try_from(per_minute)
             .ok()
-            .filter(|n| *n > 0)
-            .map(|n| MINUTE / n)
+            .and_then(|n| MINUTE.checked_div(n))
         else {
             // None at all; or more than four billion, which is no limit.
             return if per_minute == 0 { Err(MINUTE) } else { Ok(()) };
         };
         let mut full_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (*full_at).max(now) + each;
-        match (next - now).checked_sub(MINUTE) {
+        let next = deadline::after((*full_at).max(now), each);
+        match next.saturating_duration_since(now).checked_sub(MINUTE) {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => {
                 *full_at = next;

@@ -113,7 +113,8 @@ impl Known {
         let links = self.links.entry(tenant.to_owned()).or_default();
         let known = links.get(&id).map(|(_, until)| *until);
         if known.is_none() {
-            *self.by_root.entry(root).or_default() += 1;
+            let count = self.by_root.entry(root).or_default();
+            *count = count.saturating_add(1);
         }
         // The same link again counts as long as the longer of the two.
         links.insert(id, (root, until.max(known.unwrap_or(0))));

@@ -16,13 +16,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    let text = String::with_capacity(bytes.len().saturating_mul(2));
+    bytes.iter().fold(text, |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// `text` without anything that a terminal or a line-based log would act on, at most `max` bytes.
@@ -56,6 +55,10 @@ pub(crate) fn printable(text: &str, max: usize) -> String {
 ///
 /// Days to dates as in Howard Hinnant's `civil_from_days`, for days since 1970 only.
 #[must_use]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "days are seconds / 86 400, so the sums fit; each difference is of a day and what is counted of it"
+)]
 pub fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468; // days since 0000-03-01

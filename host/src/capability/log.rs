@@ -85,7 +85,7 @@ impl GuestLog {
 
     /// One record of the guest's. Past the limits one last record says that the log was cut.
     fn line(&self, level: Level, context: &str, text: &[u8]) {
-        let size = (context.len() + text.len()) as u64;
+        let size = context.len().saturating_add(text.len()) as u64;
         let fits = {
             let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
             if left.lines == 0 || left.bytes < size {
@@ -103,8 +103,8 @@ impl GuestLog {
                 }
                 false
             } else {
-                left.lines -= 1;
-                left.bytes -= size;
+                left.lines = left.lines.saturating_sub(1);
+                left.bytes = left.bytes.saturating_sub(size);
                 true
             }
         };

@@ -66,7 +66,9 @@ fn generation(wasm: &[u8]) -> Result<Generation, wasmparser::BinaryReaderError> 
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(wasm) {
         match payload? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth = depth.saturating_add(1)
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentExportSection(exports) if depth == 0 => {
                 for export in exports {

@@ -157,7 +157,11 @@ impl Shop {
     async fn greeted(&self) -> Result<Process, String> {
         let bounds = self.bounds;
         // CPU time of all threads: what is left when the owner is gone and nobody looks at the clock.
-        let cpu = bounds.time.as_secs().saturating_add(1) * bounds.threads as u64;
+        let cpu = bounds
+            .time
+            .as_secs()
+            .saturating_add(1)
+            .saturating_mul(bounds.threads as u64);
         let mut command = Command::new(&self.program);
         command
             .arg(COMMAND)

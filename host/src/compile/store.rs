@@ -176,13 +176,13 @@ impl Store {
         let body = body.ok_or_else(|| io::Error::other(format!("it has {length} bytes")))?;
         let mut mac = self.mac(digest);
         let mut piece = vec![0; PIECE];
-        let mut at = 0;
-        while at < body + 16 {
-            let left = usize::try_from(body + 16 - at).unwrap_or(PIECE);
+        let (mut at, end) = (0_u64, body.saturating_add(16));
+        while at < end {
+            let left = usize::try_from(end.saturating_sub(at)).unwrap_or(PIECE);
             let piece = piece.get_mut(..left.min(PIECE)).unwrap_or_default();
             file.read_exact_at(piece, at)?;
             mac.update(piece);
-            at += piece.len() as u64;
+            at = at.saturating_add(piece.len() as u64);
         }
         let mut footer = [0; FOOTER as usize];
         file.read_exact_at(&mut footer, body)?;
@@ -276,7 +276,7 @@ impl Store {
         let mut total: u64 = files.iter().map(|file| file.bytes).sum();
         // Not for each file anew once the directory is full.
         let enough = match total > self.limit {
-            true => self.limit - self.limit / 10,
+            true => self.limit.saturating_sub(self.limit / 10),
             false => u64::MAX,
         };
         for file in &files {

@@ -20,6 +20,7 @@ use super::{
     pool::{Answer, Lease},
     tls::{Offer, Protocol},
 };
+use crate::deadline;
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +85,7 @@ impl Egress {
             inner,
             over: Arc::clone(&sent),
         });
-        let until = Instant::now() + connect;
+        let until = deadline::after(Instant::now(), connect);
         if let Some(mut lease) = self.kept(key, until).await {
             lease.sent = sent.clone();
             match attempt(lease, &key.target, request, answer).await? {

@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::{Stream, tls::Protocol};
+use crate::deadline;
 
 /// How long a connection may wait for its next call.
 const IDLE: Duration = Duration::from_secs(30);
@@ -92,7 +93,7 @@ impl Connection {
     pub(super) fn begin(&self) -> bool {
         let mut uses = self.uses();
         let free = !uses.closed && uses.now < self.most;
-        uses.now += usize::from(free);
+        uses.now = uses.now.saturating_add(usize::from(free));
         free
     }
 
@@ -123,12 +124,12 @@ impl Connection {
         loop {
             let look = {
                 let mut uses = self.uses();
-                let until = uses.since + IDLE;
+                let until = deadline::after(uses.since, IDLE);
                 uses.closed |= uses.now == 0 && until <= Instant::now();
                 match uses.now {
                     0 if uses.closed => return,
                     0 => until,
-                    _ => Instant::now() + IDLE,
+                    _ => deadline::after(Instant::now(), IDLE),
                 }
             };
             tokio::select! {

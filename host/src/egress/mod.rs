@@ -36,7 +36,7 @@ use self::{
     resolver::Resolver,
     tls::{Offer, Protocol, Tls},
 };
-use crate::Limits;
+use crate::{Limits, deadline};
 
 /// Why outbound connections cannot be made at all.
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +195,7 @@ impl Egress {
         offer: Offer,
         limit: Duration,
     ) -> Result<(Stream, Protocol), ConnectError> {
-        let until = Instant::now() + limit;
+        let until = deadline::after(Instant::now(), limit);
         let work = async {
             let addresses = self.resolve(target, ranges).await?;
             let stream = dial(target, &addresses, until).await?;
@@ -274,8 +274,7 @@ async fn dial(
 ) -> Result<TcpStream, ConnectError> {
     let mut last = std::io::Error::other("no addresses");
     for (left, address) in (1..=addresses.len()).rev().zip(addresses) {
-        let share =
-            until.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
+        let share = deadline::share(until.saturating_duration_since(Instant::now()), left);
         match tokio::time::timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // A failed option costs latency, not correctness.

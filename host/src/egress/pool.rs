@@ -140,8 +140,9 @@ impl Shared {
             connection.close();
             return;
         }
-        state.count += 1;
-        *state.owned.entry(key.owner).or_default() += 1;
+        state.count = state.count.saturating_add(1);
+        let owned = state.owned.entry(key.owner).or_default();
+        *owned = owned.saturating_add(1);
         let kept = Kept { connection, sender };
         state.kept.entry(key.clone()).or_default().push(kept);
     }
@@ -163,15 +164,16 @@ impl State {
         };
         let before = list.len();
         list.retain(|kept| !unwanted(kept));
-        let removed = before - list.len();
+        let removed = before.saturating_sub(list.len());
         self.removed(key, removed);
     }
 
     fn removed(&mut self, key: &Key, number: usize) {
-        self.count -= number;
+        self.count = self.count.saturating_sub(number);
         if let Entry::Occupied(mut owned) = self.owned.entry(key.owner) {
-            *owned.get_mut() -= number;
-            if *owned.get() == 0 {
+            let left = owned.get().saturating_sub(number);
+            *owned.get_mut() = left;
+            if left == 0 {
                 owned.remove();
             }
         }

@@ -41,7 +41,7 @@ impl Error {
         let retry_after = match self {
             // Rounded up: a caller that comes back then is served.
             Self::RateLimited { retry_after } | Self::TenantRateLimited { retry_after } => {
-                Some(retry_after.as_secs() + 1)
+                Some(retry_after.as_secs().saturating_add(1))
             }
             _ => matches!(self.status(), 429 | 503).then_some(1),
         };

@@ -11,7 +11,7 @@ use super::{
     known::{Basis, Known},
     source::{From, Source},
 };
-use crate::text::hex;
+use crate::{deadline, text::hex};
 
 /// What fetching found.
 pub(super) enum Fetched {
@@ -88,13 +88,12 @@ impl Worker {
     ) -> Result<Fetched, Failure> {
         // Without a place, code that is compiled already still runs.
         let _place = self.place(&source.by).await?;
-        let until = Instant::now() + self.limits.fetch;
+        let until = deadline::after(Instant::now(), self.limits.fetch);
         let places = self.places(source);
         let mut result = Err(failed(source, "there is nowhere to fetch it from"));
         for (left, place) in (1..=places.len()).rev().zip(&places) {
             // A mirror that does not answer leaves time for the next place.
-            let share =
-                until.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
+            let share = deadline::share(until.saturating_duration_since(Instant::now()), left);
             let fetched =
                 tokio::time::timeout(share, self.fetch_from(place, expected, known)).await;
             result = fetched.unwrap_or_else(|_| Err(self.slow(place)));

@@ -13,7 +13,7 @@ use super::{
     known::{Basis, Known, Use},
     source::Source,
 };
-use crate::runtime::Webtask;
+use crate::{deadline, runtime::Webtask};
 
 /// What a flight is for. Whoever names another's digest with a URL of his own, or another's URL with a digest
 /// of his own, fails alone; and no tenant waits for the place of another, or is told what that one may not.
@@ -184,7 +184,7 @@ impl Loader {
         let now = Instant::now();
         if failure.passing && known.serves_if_down(now) {
             tracing::warn!(url = source.shown(), reason = %failure.error, "what was fetched before runs on");
-            let failed = known.failed(now + failure.keep);
+            let failed = known.failed(deadline::after(now, failure.keep));
             self.known.insert(key.place(), Arc::new(failed));
             return Ok(webtask);
         }

@@ -14,6 +14,8 @@ use http::{
 };
 use tokio::time::Instant;
 
+use crate::deadline;
+
 /// How long an answer counts that says nothing of time: a crowd asks once, and a change is seen soon.
 pub(super) const UNSAID: Duration = Duration::from_secs(2);
 /// The longest time that is guessed from the age of what was answered (RFC 9111, section 4.2.2).
@@ -114,7 +116,8 @@ impl Freshness {
 
     /// An answer to which a redirect led holds as long as both do.
     pub(super) fn behind(self, redirect: Self) -> Self {
-        let until = (self.received + self.fresh).min(redirect.received + redirect.fresh);
+        let until = deadline::after(self.received, self.fresh)
+            .min(deadline::after(redirect.received, redirect.fresh));
         Self {
             fresh: until.saturating_duration_since(self.received),
             while_asking: self.while_asking.min(redirect.while_asking),
@@ -162,7 +165,7 @@ fn lifetime(said: &Directives, headers: &HeaderMap, times: Times) -> Option<Dura
 fn guessed(headers: &HeaderMap, times: Times) -> Duration {
     let from = date(headers, &DATE).unwrap_or(times.wall);
     let unchanged = date(headers, &LAST_MODIFIED).and_then(|since| from.duration_since(since).ok());
-    (unchanged.unwrap_or_default() / 10).min(GUESSED)
+    deadline::share(unchanged.unwrap_or_default(), 10).min(GUESSED)
 }
 
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
@@ -194,10 +197,11 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Duration {
 /// The fields of a head that are kept; `None` if an origin says so much that it is not worth to be kept.
 pub(super) fn kept(headers: &HeaderMap) -> Option<HeaderMap> {
     let mut kept = HeaderMap::new();
-    let mut bytes = 0;
+    let mut bytes = 0_usize;
     for name in &KEPT {
         for value in headers.get_all(name) {
-            bytes += name.as_str().len() + value.len();
+            let size = name.as_str().len().saturating_add(value.len());
+            bytes = bytes.saturating_add(size);
             kept.append(name, value.clone());
         }
     }

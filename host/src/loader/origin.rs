@@ -17,6 +17,7 @@ use super::{
     source::{From, Source},
 };
 use crate::{
+    deadline,
     egress::{Answer, ConnectError, Ranges, RequestBody, SendError},
     text::chain,
 };
@@ -152,7 +153,7 @@ impl Worker {
             return Err(too_large().into());
         }
         // One that sends a byte now and then is not worth all of the time.
-        let pause = self.limits.fetch / 2;
+        let pause = deadline::share(self.limits.fetch, 2);
         let started = Instant::now();
         let mut shown = Duration::from_secs(1);
         let mut bytes = BytesMut::new();
@@ -170,13 +171,13 @@ impl Worker {
             let Some(data) = frame.data_ref() else {
                 continue;
             };
-            if (bytes.len() + data.len()) as u64 > limit {
+            if bytes.len().saturating_add(data.len()) as u64 > limit {
                 return Err(too_large().into());
             }
             bytes.extend_from_slice(data);
             if started.elapsed() > shown {
                 tracing::info!(url = source.shown(), bytes = bytes.len(), "fetching");
-                shown *= 2;
+                shown = shown.saturating_mul(2);
             }
         }
     }

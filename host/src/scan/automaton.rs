@@ -49,18 +49,19 @@ impl Automaton {
         for (column, _) in columns.iter_mut().zip(used).filter(|(_, used)| *used) {
             // 256 columns are for a text of all bytes, which is no text.
             *column = u8::try_from(width).ok()?;
-            width += 1;
+            width = width.saturating_add(1);
         }
         for upper in b'A'..=b'Z' {
             let lower = columns.get(usize::from(upper.to_ascii_lowercase()));
             let lower = lower.copied().unwrap_or(0);
             *columns.get_mut(usize::from(upper))? = lower;
         }
+        let states = bytes.saturating_add(1);
         let mut automaton = Self {
             columns,
             width,
-            next: Vec::with_capacity((bytes + 1) * width),
-            suffixes: Vec::with_capacity(bytes + 1),
+            next: Vec::with_capacity(states.saturating_mul(width)),
+            suffixes: Vec::with_capacity(states),
         };
         automaton.fill(patterns)?;
         Some(automaton)
@@ -68,6 +69,10 @@ impl Automaton {
 
     /// Makes the states level by level. The row of a state begins as that of its longest proper suffix, which is of
     /// an earlier level, so what stands where a new child goes is the longest proper suffix of that child.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "at most MOST + 1 states of 256 columns each, and owners below OWNERS: `new` refuses more"
+    )]
     fn fill(&mut self, patterns: &[(Vec<u8>, u16)]) -> Option<()> {
         let width = self.width;
         self.next.resize(width, START);
@@ -124,6 +129,10 @@ impl Automaton {
         Some(())
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "once for each byte; a state is a u16 and a row has 256 columns at most, and a match is not below FIRST_MATCH"
+    )]
     pub(super) fn next(&self, state: State, byte: u8) -> Next {
         let column = self.columns.get(usize::from(byte)).copied().unwrap_or(0);
         let at = usize::from(state) * self.width + usize::from(column);
@@ -153,7 +162,11 @@ impl Automaton {
 
     /// Bytes of memory that it takes.
     pub(super) fn memory(&self) -> usize {
-        (self.next.capacity() + self.suffixes.capacity()) * size_of::<State>()
+        let states = self
+            .next
+            .capacity()
+            .saturating_add(self.suffixes.capacity());
+        states.saturating_mul(size_of::<State>())
     }
 }
 

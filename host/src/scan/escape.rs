@@ -164,19 +164,19 @@ impl Escape {
             (Self::Letter(_), b'{', _) => Step::on(Self::Brace(0, 0)),
             (Self::Letter(left), _, Some(digit)) => {
                 let of = if left == 2 { Of::Byte } else { Of::Char };
-                Step::on(Self::Hex(left - 1, digit, of))
+                Step::on(Self::Hex(left.saturating_sub(1), digit, of))
             }
             (Self::Hex(1, value, of), _, Some(digit)) => ended(value << 4 | digit, of),
             (Self::Hex(left, value, of), _, Some(digit)) => {
-                Step::on(Self::Hex(left - 1, value << 4 | digit, of))
+                Step::on(Self::Hex(left.saturating_sub(1), value << 4 | digit, of))
             }
             (Self::Brace(1.., value), b'}', _) => Step::char(value),
             (Self::Brace(so_far @ ..=5, value), _, Some(digit)) => {
-                Step::on(Self::Brace(so_far + 1, value << 4 | digit))
+                Step::on(Self::Brace(so_far.saturating_add(1), value << 4 | digit))
             }
             (Self::Octal(left, value), b'0'..=b'7', Some(digit)) => match left {
                 1 => ended(value << 3 | digit, Of::Byte),
-                _ => Step::on(Self::Octal(left - 1, value << 3 | digit)),
+                _ => Step::on(Self::Octal(left.saturating_sub(1), value << 3 | digit)),
             },
             (Self::Ampersand, b'#', _) => Step::on(Self::Hash),
             (Self::Ampersand, b'a'..=b'z' | b'A'..=b'Z', _) => {
@@ -186,9 +186,9 @@ impl Escape {
             (Self::Hash, _, _) => Self::Reference(0, 0, 10).step_reference(byte),
             (Self::HashX, _, _) => Self::Reference(0, 0, 16).step_reference(byte),
             (Self::Reference(..), _, _) => self.step_reference(byte),
-            (Self::Name(so_far @ ..=5, name), b'a'..=b'z' | b'A'..=b'Z', _) => {
-                Step::on(Self::Name(so_far + 1, name << 5 | letter(byte)))
-            }
+            (Self::Name(so_far @ ..=5, name), b'a'..=b'z' | b'A'..=b'Z', _) => Step::on(
+                Self::Name(so_far.saturating_add(1), name << 5 | letter(byte)),
+            ),
             (Self::Name(_, name), b';', _) => named(name).map_or(Step::NONE, Step::byte),
             _ => Step::NONE,
         }
@@ -201,8 +201,8 @@ impl Escape {
         };
         match char::from(byte).to_digit(base.into()) {
             Some(digit) if so_far < 7 => {
-                let value = value * u32::from(base) + digit;
-                let more = Some(Self::Reference(so_far + 1, value, base));
+                let value = value.saturating_mul(base.into()).saturating_add(digit);
+                let more = Some(Self::Reference(so_far.saturating_add(1), value, base));
                 Step {
                     goes_on: more,
                     ..Step::char(value)
@@ -220,7 +220,7 @@ fn backslash(byte: u8) -> Step {
         b'u' => Step::on(Escape::Letter(4)),
         b'x' => Step::on(Escape::Letter(2)),
         b'U' => Step::on(Escape::Hex(8, 0, Of::Char)),
-        b'0'..=b'7' => Step::on(Escape::Octal(2, u32::from(byte - b'0'))),
+        b'0'..=b'7' => Step::on(Escape::Octal(2, u32::from(byte.saturating_sub(b'0')))),
         b'n' => Step::byte(b'\n'),
         b't' => Step::byte(b'\t'),
         b'r' => Step::byte(b'\r'),

@@ -56,7 +56,8 @@ fn finished(mut forms: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 fn aligned(encoding: &data_encoding::Encoding, bytes: &[u8], before: usize) -> Vec<u8> {
     let mut padded = vec![0; before];
     padded.extend(bytes);
-    let (first, last) = ((8 * before).div_ceil(6), 8 * padded.len() / 6);
+    let first = before.saturating_mul(8).div_ceil(6);
+    let last = padded.len().saturating_mul(8) / 6;
     let encoded = encoding.encode(&padded).into_bytes();
     encoded.get(first..last).unwrap_or_default().to_vec()
 }

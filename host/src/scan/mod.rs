@@ -138,7 +138,7 @@ impl Search {
 
     /// The most bytes that are held back.
     fn most_held(&self) -> usize {
-        (ESCAPED * self.longest).saturating_sub(1)
+        ESCAPED.saturating_mul(self.longest).saturating_sub(1)
     }
 }
 
@@ -199,8 +199,8 @@ impl Scan {
     pub fn push(&mut self, bytes: Bytes) -> Result<Bytes, Found> {
         self.cursor.step(&self.search, &bytes)?;
         let most = self.search.most_held();
-        let all = self.held.len() + bytes.len();
-        let pass = all - self.cursor.open().min(most).min(all);
+        let all = self.held.len().saturating_add(bytes.len());
+        let pass = all.saturating_sub(self.cursor.open().min(most));
         if let Some(whole) = pass.checked_sub(self.held.len())
             && bytes.len() > most
         {
@@ -215,7 +215,8 @@ impl Scan {
         }
         // Room for as much again as may be held: however small the pieces are, each byte is moved about once.
         if self.held.capacity() < all {
-            self.held.reserve(bytes.len() + 2 * most);
+            let room = most.saturating_mul(2).saturating_add(bytes.len());
+            self.held.reserve(room);
         }
         self.held.extend_from_slice(&bytes);
         Ok(self.held.split_to(pass).freeze())

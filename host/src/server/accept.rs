@@ -41,7 +41,7 @@ impl Connections {
         stop: impl Future<Output = ()>,
     ) {
         let mut stop = std::pin::pin!(stop);
-        let (mut turn, mut failed) = (0, 0);
+        let (mut turn, mut failed) = (0, 0_u64);
         loop {
             // Without a place for it, a connection waits in the kernel's queue.
             let place = tokio::select! {
@@ -63,7 +63,7 @@ impl Connections {
                     if failed % TOLD == 0 {
                         tracing::warn!(%error, "accept failed; trying again");
                     }
-                    failed += 1;
+                    failed = failed.wrapping_add(1);
                     tokio::select! {
                         () = tokio::time::sleep(BACK_OFF) => continue,
                         () = &mut stop => return,
@@ -95,7 +95,10 @@ async fn next(listeners: &[Listener], turn: &mut usize) -> io::Result<Accepted> 
         let in_turn = listeners.iter().enumerate().cycle().skip(*turn);
         for (index, listener) in in_turn.take(listeners.len()) {
             if let Poll::Ready(accepted) = listener.poll_accept(cx) {
-                *turn = (index + 1) % listeners.len();
+                *turn = index
+                    .saturating_add(1)
+                    .checked_rem(listeners.len())
+                    .unwrap_or(0);
                 return Poll::Ready(accepted);
             }
         }

@@ -38,7 +38,7 @@ impl Peers {
         if *count >= self.limit {
             return None;
         }
-        *count += 1;
+        *count = count.saturating_add(1);
         Some(Some(Counted {
             address,
             counts: self.counts.clone(),

@@ -12,6 +12,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use crate::deadline;
+
 /// An I/O object whose writes fail when the peer took nothing for a time.
 pub(super) struct Stalling<T> {
     io: T,
@@ -43,7 +45,9 @@ impl<T> Stalling<T> {
         }
         if !self.waiting {
             self.waiting = true;
-            self.timer.as_mut().reset(Instant::now() + self.limit);
+            self.timer
+                .as_mut()
+                .reset(deadline::after(Instant::now(), self.limit));
         }
         ready!(self.timer.as_mut().poll(cx));
         self.waiting = false;

@@ -45,7 +45,7 @@ impl Begun {
         let mut read = Vec::with_capacity(PREFACE.len());
         // What differs from the preface is no HTTP/2, from the first byte that does.
         while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
-            let missing = (PREFACE.len() - read.len()) as u64;
+            let missing = PREFACE.len().saturating_sub(read.len()) as u64;
             if (&mut stream).take(missing).read_buf(&mut read).await? == 0 {
                 break;
             }

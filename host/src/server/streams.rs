@@ -19,7 +19,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::{HostBody, Limits};
+use crate::{HostBody, Limits, deadline};
 
 /// Bytes of an answer that go to a stream at once: what h2 keeps for a peer that takes nothing, and what a peer
 /// must take in the time `stall`.
@@ -64,11 +64,10 @@ impl Streams {
             let now = Instant::now();
             let end = match inner.open.load(Ordering::Acquire) {
                 0 => {
-                    asked.max(
-                        inner.began + Duration::from_millis(inner.quiet.load(Ordering::Acquire)),
-                    ) + limit
+                    let quiet = Duration::from_millis(inner.quiet.load(Ordering::Acquire));
+                    deadline::after(asked.max(deadline::after(inner.began, quiet)), limit)
                 }
-                _ => now + limit,
+                _ => deadline::after(now, limit),
             };
             if end <= now {
                 return;
@@ -142,8 +141,11 @@ impl Given {
         loop {
             let now = Instant::now();
             let end = match self.at.load(Ordering::Relaxed).checked_sub(1) {
-                Some(at) => self.began + Duration::from_millis(at) + limit,
-                None => now + limit,
+                Some(at) => deadline::after(
+                    deadline::after(self.began, Duration::from_millis(at)),
+                    limit,
+                ),
+                None => deadline::after(now, limit),
             };
             if end <= now {
                 return;
@@ -178,7 +180,7 @@ impl Paced {
 fn piece_of(length: usize) -> usize {
     match length {
         0 | 1 => length,
-        _ => PIECE.min(length - 1),
+        _ => PIECE.min(length.saturating_sub(1)),
     }
 }
 

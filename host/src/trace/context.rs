@@ -134,9 +134,9 @@ fn parse(value: &[u8]) -> Option<(TraceId, SpanId, bool)> {
 /// The entries of all `tracestate` fields, if they are valid, in one.
 fn state(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut whole = String::new();
-    let mut entries = 0;
+    let mut entries = 0_usize;
     for field in headers.get_all(TRACESTATE) {
-        if whole.len() + field.len() > STATE_LEN {
+        if whole.len().saturating_add(field.len()) > STATE_LEN {
             return None;
         }
         let text = field.to_str().ok()?;
@@ -145,7 +145,7 @@ fn state(headers: &HeaderMap) -> Option<HeaderValue> {
                 continue;
             }
             let (key, value) = entry.split_once('=')?;
-            entries += 1;
+            entries = entries.saturating_add(1);
             if entries > STATE_ENTRIES || !is_key(key) || !is_value(value) {
                 return None;
             }

@@ -19,7 +19,7 @@ use tokio::{
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::reason::Reason;
-use crate::{capability::log::GuestLog, egress::Answer, meter::Spent, text::chain};
+use crate::{capability::log::GuestLog, deadline, egress::Answer, meter::Spent, text::chain};
 
 /// What the bodies of one call count together with those of the other calls of its invocation.
 #[derive(Clone)]
@@ -156,7 +156,9 @@ impl Body for OutboundBody {
             let text = format!("the origin sent nothing for {:?}", this.between);
             return Poll::Ready(Some(Err(this.cut(Reason::ResponseTimeout, &text))));
         };
-        this.stalled.as_mut().reset(Instant::now() + this.between);
+        this.stalled
+            .as_mut()
+            .reset(deadline::after(Instant::now(), this.between));
         Poll::Ready(match frame {
             None => None,
             Some(Ok(frame)) => {

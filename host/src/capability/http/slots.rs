@@ -182,7 +182,7 @@ impl Slots {
                 let text = "outbound call refused: a body that a bound secret signs has no trailers; send none";
                 return Err(Reason::SignedTrailers.tell(&self.log, text));
             };
-            if (whole.len() + data.len()) as u64 > limit {
+            if whole.len().saturating_add(data.len()) as u64 > limit {
                 let text = format!(
                     "outbound call refused: the body for {} is signed with a bound secret and longer than {limit} bytes, the limit signed-bytes",
                     target.origin()
