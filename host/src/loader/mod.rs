@@ -66,8 +66,11 @@ pub(crate) struct Loader {
     known: moka::sync::Cache<(Arc<str>, String), Arc<Known>>,
     flights: Cache<Key, Outcome>,
     /// What cannot be compiled, by SHA-256 of the component; for one tenant what its own load may have to do with.
-    failed: Cache<(Option<Arc<str>>, [u8; 32]), Arc<LoadError>>,
+    failed: Cache<Failing, Arc<LoadError>>,
 }
+
+/// Whose failure it is, everybody's or one tenant's, and the code's digest.
+type Failing = (Option<Arc<str>>, [u8; 32]);
 
 /// From where code is fetched: what the platform says of it.
 pub(crate) struct Origins {
