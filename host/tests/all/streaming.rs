@@ -26,7 +26,7 @@ fn serve() -> (tempfile::TempDir, String, Running) {
     fs::write(
         &config,
         format!(
-            "allow-code = [{BUILT:?}]\n[limits]\nwall = '10m'\ncpu = '10m'\nrequest-bytes = '2GiB'\nresponse-bytes = '2GiB'\n"
+            "allow-code = [{BUILT:?}]\n[limits]\nwall = '10m'\ncpu = '10m'\nstall = '10m'\nrequest-bytes = '2GiB'\nresponse-bytes = '2GiB'\n"
         ),
     )
     .expect("a file");
