@@ -309,9 +309,6 @@ impl Worker {
             url: source.shown(),
             reason,
         };
-        if let Some(webtask) = self.kept(digest).await {
-            return Ok(webtask);
-        }
         if let Some(reason) = not_a_component(&bytes) {
             return Err(invalid(reason.to_owned()));
         }
