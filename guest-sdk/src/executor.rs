@@ -27,6 +27,12 @@ pub(crate) fn poll_spawned(cx: &mut Context<'_>) {
     TASKS.set(tasks);
 }
 
+/// Whether nothing was spawned that still runs. Only for the root to ask.
+#[cfg(not(feature = "p3"))]
+pub(crate) fn is_idle() -> bool {
+    TASKS.with_borrow(Vec::is_empty)
+}
+
 /// Drops what is still running: the root is done.
 pub(crate) fn drop_spawned() {
     drop(TASKS.take());

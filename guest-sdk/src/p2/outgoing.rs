@@ -25,6 +25,31 @@ impl From<StreamError> for Failed {
     }
 }
 
+/// The most that WASI takes in one call that waits.
+const AT_ONCE: usize = 4096;
+
+/// Sends the whole of a small `body` in one call of the host, which waits for it; any other as [`send`] does. For where
+/// nothing else wants to run meanwhile.
+pub(crate) async fn send_alone(body: Body, out: OutgoingBody) -> Result<(), Error> {
+    let small = match &body.0 {
+        Kind::Static(bytes) => Some(*bytes),
+        Kind::Full(bytes) => Some(bytes.as_slice()),
+        Kind::Shared(bytes) => Some(&bytes[..]),
+        Kind::Empty | Kind::Pieces(_) => None,
+    };
+    match small.filter(|bytes| (1..=AT_ONCE).contains(&bytes.len())) {
+        None => send(body, out).await,
+        Some(bytes) => {
+            let written = out.write().map(|to| to.blocking_write_and_flush(bytes));
+            match written {
+                Ok(Ok(())) => finish(out),
+                // Whoever should read it has gone.
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
 /// Sends `body` and ends `out` as well as the body ended: a part is never ended like the whole.
 pub(crate) async fn send(body: Body, out: OutgoingBody) -> Result<(), Error> {
     if !matches!(body.0, Kind::Empty) {
@@ -38,6 +63,10 @@ pub(crate) async fn send(body: Body, out: OutgoingBody) -> Result<(), Error> {
             Err(Failed::Body(error)) => return Err(error),
         }
     }
+    finish(out)
+}
+
+fn finish(out: OutgoingBody) -> Result<(), Error> {
     // What the code says is not worth the kilobytes that reading it costs every component.
     let wrong = "the host refused the end of the body: is `content-length` right?";
     OutgoingBody::finish(out, None).map_err(|_| SendError::protocol(wrong).into())

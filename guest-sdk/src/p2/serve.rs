@@ -1,7 +1,7 @@
 //! The one export: a WASI request in, the handler, a WASI response out.
 use super::bindings::wasi::http::types::{IncomingRequest, OutgoingResponse, ResponseOutparam};
 use super::{Inbound, outgoing, poll};
-use crate::{Error, Request, Response, convert, serve};
+use crate::{Error, Request, Response, convert, executor, serve};
 
 /// Runs one invocation of `handler`. What `#[webtask::main]` exports.
 pub fn serve<F, R, E>(request: IncomingRequest, out: ResponseOutparam, handler: F)
@@ -29,7 +29,10 @@ async fn respond(response: Response, out: ResponseOutparam) -> Result<(), Error>
     // Both can fail only for a host that breaks WASI: then there is no response, and that is its to answer.
     if let (Ok(()), Ok(to)) = (set, response.body()) {
         ResponseOutparam::set(out, Ok(response));
-        outgoing::send(body, to).await?;
+        match executor::is_idle() {
+            true => outgoing::send_alone(body, to).await?,
+            false => outgoing::send(body, to).await?,
+        }
     }
     Ok(())
 }
