@@ -1,25 +1,23 @@
 //! What is counted, as OpenMetrics text. Owns the names and the bound of every set of labels.
 //!
-//! A label is one of an enum's names, or a tenant; of tenants there are [`TENANTS`] at most, for anybody with an
+//! A label is one of an enum's names, or a tenant; of tenants there are a hundred at most, for anybody with an
 //! issuer's token can have tokens of a tenant, and the others are counted together. Never a token, URL or id.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+mod gauges;
+mod labels;
 
+use std::{sync::atomic::AtomicU64, time::Duration};
+
+use gauges::Gauges;
+pub(crate) use gauges::Now;
+use labels::{Failure, Limit, Lookup, OfPhase, Refusal, Request, Tenant, Tenants};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::text::encode,
     metrics::{
         counter::Counter,
         family::Family,
         gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
-        info::Info,
     },
     registry::{Registry, Unit},
 };
@@ -30,58 +28,11 @@ use crate::{
     phases::{Phase, Phases},
 };
 
-/// Tenants with a label of their own, in one process; those of the configuration first.
-pub(crate) const TENANTS: usize = 100;
-/// The label of all others. A tenant of that name is counted with them.
-const OTHER: &str = "other";
-
 /// Upper bounds of durations, in seconds: a refusal takes microseconds, the longest run a deadline.
 const SECONDS: [f64; 18] = [
     50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0,
     2.5, 5.0, 10.0, 30.0,
 ];
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Request {
-    tenant: Arc<str>,
-    code: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Tenant {
-    tenant: Arc<str>,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct OfPhase {
-    phase: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Limit {
-    limit: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Lookup {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Failure {
-    stage: &'static str,
-    cause: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Refusal {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Build {
-    version: &'static str,
-}
 
 /// A request that is over.
 pub(crate) struct Done<'a> {
@@ -93,16 +44,6 @@ pub(crate) struct Done<'a> {
     pub(crate) spent: &'a Spent,
     pub(crate) received: u64,
     pub(crate) sent: u64,
-}
-
-/// What is so at this moment, for the text.
-pub(crate) struct Now {
-    pub(crate) invocations: u64,
-    pub(crate) places: u64,
-    pub(crate) cache_entries: u64,
-    pub(crate) cache_bytes: u64,
-    pub(crate) spans_exported: u64,
-    pub(crate) spans_dropped: u64,
 }
 
 /// The counts of one host.
@@ -127,16 +68,6 @@ pub(crate) struct Metrics {
     out_received: Counter,
     connections: Gauge,
     now: Gauges,
-}
-
-/// Set when they are asked for.
-struct Gauges {
-    invocations: Gauge<u64, AtomicU64>,
-    places: Gauge<u64, AtomicU64>,
-    cache_entries: Gauge<u64, AtomicU64>,
-    cache_bytes: Gauge<u64, AtomicU64>,
-    spans_exported: Counter,
-    spans_dropped: Counter,
 }
 
 impl Metrics {
@@ -356,78 +287,11 @@ impl Metrics {
 
     /// All of it.
     pub(crate) fn text(&self, now: &Now) -> String {
-        let gauges = &self.now;
-        gauges.invocations.set(now.invocations);
-        gauges.places.set(now.places);
-        gauges.cache_entries.set(now.cache_entries);
-        gauges.cache_bytes.set(now.cache_bytes);
-        let set = |counter: &Counter, to| counter.inner().store(to, Ordering::Relaxed);
-        set(&gauges.spans_exported, now.spans_exported);
-        set(&gauges.spans_dropped, now.spans_dropped);
+        self.now.set(now);
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
-    }
-}
-
-impl Gauges {
-    fn register(to: &mut Registry) -> Self {
-        let gauges = Self {
-            invocations: Gauge::default(),
-            places: Gauge::default(),
-            cache_entries: Gauge::default(),
-            cache_bytes: Gauge::default(),
-            spans_exported: Counter::default(),
-            spans_dropped: Counter::default(),
-        };
-        let version = env!("CARGO_PKG_VERSION");
-        to.register(
-            "build",
-            "The version that runs",
-            Info::new(Build { version }),
-        );
-        let started = Gauge::<f64, AtomicU64>::default();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        started.set(now.unwrap_or_default().as_secs_f64());
-        to.register_with_unit(
-            "start_time",
-            "When this host started, since 1970",
-            Unit::Seconds,
-            started,
-        );
-        to.register(
-            "invocations",
-            "Invocations that run",
-            gauges.invocations.clone(),
-        );
-        to.register(
-            "places",
-            "Invocations that may run at the same time, the limit invocations",
-            gauges.places.clone(),
-        );
-        to.register(
-            "code_cache_entries",
-            "Components that are kept compiled",
-            gauges.cache_entries.clone(),
-        );
-        to.register_with_unit(
-            "code_cache",
-            "Bytes, before compilation, of components that are kept compiled",
-            Unit::Bytes,
-            gauges.cache_bytes.clone(),
-        );
-        to.register(
-            "spans_exported",
-            "Spans that the collector took",
-            gauges.spans_exported.clone(),
-        );
-        to.register(
-            "spans_dropped",
-            "Spans that were lost: the queue was full, or the collector took none",
-            gauges.spans_dropped.clone(),
-        );
-        gauges
     }
 }
 
@@ -440,125 +304,5 @@ impl Drop for Connected {
     }
 }
 
-/// The labels of tenants, bounded.
-struct Tenants {
-    labels: RwLock<HashMap<Arc<str>, Arc<str>>>,
-    other: Arc<str>,
-}
-
-impl Tenants {
-    fn new<'a>(known: impl IntoIterator<Item = &'a str>) -> Self {
-        let known = known.into_iter().take(TENANTS).map(Arc::<str>::from);
-        Self {
-            labels: RwLock::new(known.map(|name| (name.clone(), name)).collect()),
-            other: OTHER.into(),
-        }
-    }
-
-    fn label(&self, tenant: &str) -> Arc<str> {
-        {
-            let labels = self.labels.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(label) = labels.get(tenant) {
-                return label.clone();
-            }
-            if labels.len() >= TENANTS {
-                return self.other.clone();
-            }
-        }
-        let mut labels = self.labels.write().unwrap_or_else(PoisonError::into_inner);
-        if labels.len() >= TENANTS && !labels.contains_key(tenant) {
-            return self.other.clone();
-        }
-        let name = Arc::<str>::from(tenant);
-        labels.entry(name.clone()).or_insert(name).clone()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn now() -> Now {
-        Now {
-            invocations: 1,
-            places: 2,
-            cache_entries: 3,
-            cache_bytes: 4,
-            spans_exported: 5,
-            spans_dropped: 6,
-        }
-    }
-
-    fn request(metrics: &Metrics, tenant: &str, code: &'static str) {
-        metrics.done(&Done {
-            tenant,
-            code,
-            took: Duration::from_millis(3),
-            phases: &Phases::default(),
-            spent: &Spent::default(),
-            received: 7,
-            sent: 8,
-        });
-    }
-
-    #[test]
-    fn tenants_are_labels_up_to_a_number_and_those_of_the_configuration_first() {
-        let metrics = Metrics::new(["known"]);
-        for number in 0..1_000 {
-            request(&metrics, &format!("t{number}"), "ok");
-        }
-        request(&metrics, "known", "ok");
-        request(&metrics, "t0", "ok");
-        let text = metrics.text(&now());
-        let mut labels: Vec<_> = text
-            .lines()
-            .filter(|line| line.starts_with("webtask_requests_total"))
-            .collect();
-        labels.sort_unstable();
-        assert_eq!(labels.len(), TENANTS + 1, "{labels:#?}");
-        let has = |line: &str| assert!(labels.contains(&line), "{line}: {labels:#?}");
-        has(r#"webtask_requests_total{tenant="known",code="ok"} 1"#);
-        has(r#"webtask_requests_total{tenant="t0",code="ok"} 2"#);
-        has(&format!(
-            r#"webtask_requests_total{{tenant="other",code="ok"}} {}"#,
-            1_000 - (TENANTS - 1)
-        ));
-    }
-
-    /// Prints what a request costs here: `cargo test --release -p webtask-host --lib -- costs_little --nocapture`.
-    #[test]
-    fn counting_a_request_costs_little() {
-        const EACH: u32 = 20_000;
-        let metrics = Metrics::new([]);
-        let phases = Phases::default();
-        Phase::ALL.into_iter().for_each(|phase| phases.begin(phase));
-        phases.end();
-        let spent = Spent::default();
-        let count = || {
-            for _ in 0..EACH {
-                metrics.done(&Done {
-                    tenant: "acme",
-                    code: "ok",
-                    took: Duration::from_millis(3),
-                    phases: &phases,
-                    spent: &spent,
-                    received: 7,
-                    sent: 8,
-                });
-            }
-        };
-        let each = |threads: u32| {
-            let started = std::time::Instant::now();
-            std::thread::scope(|scope| {
-                for _ in 0..threads {
-                    scope.spawn(count);
-                }
-            });
-            started.elapsed() / EACH
-        };
-        let (one, four) = (each(1), each(4));
-        println!("a request is counted in {one:?}; by four threads at once, {four:?} for four");
-        // Far above what it is, for a build without optimisation on a busy machine.
-        assert!(one < Duration::from_micros(500), "{one:?}");
-    }
-}
+mod tests;
