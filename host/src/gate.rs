@@ -75,7 +75,11 @@ impl Gate {
 
     /// The name and the ceiling of the token's tenant, if it is one that is served.
     pub(crate) fn ceiling(&self, opened: &Opened) -> Result<(Arc<str>, Arc<Ceiling>), Error> {
-        let tenant = &opened.claims.tenant;
+        self.ceiling_of(&opened.claims.tenant)
+    }
+
+    /// The same for the tenant's name alone.
+    pub(crate) fn ceiling_of(&self, tenant: &str) -> Result<(Arc<str>, Arc<Ceiling>), Error> {
         self.tenants.of(tenant).ok_or_else(|| {
             Error::Denied(format!(
                 "the tenant {tenant} is not in the configuration, which refuses unknown tenants; its operator would add [tenants.{tenant}]"

@@ -1,5 +1,7 @@
 //! `Host`: everything a request needs, and the straight line that it takes.
 
+mod upkeep;
+
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -9,7 +11,6 @@ use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use webtask_token::Keyring;
 
 use crate::{
     Config, Error, Limits,
@@ -27,8 +28,8 @@ use crate::{
     head::Seen,
     ids::Ids,
     lane::Lane,
-    loader::{Asker, Loader, Loads, Origins, Wanted},
-    metrics::{Connected, Metrics, Now},
+    loader::{Asker, Loader, Origins, Wanted},
+    metrics::Metrics,
     observed::Observed,
     phases::Phase,
     quota::Quota,
@@ -104,6 +105,7 @@ impl Host {
             cache,
             code,
             compiler,
+            first_compile,
             mirrors,
             registries,
             private,
@@ -130,7 +132,7 @@ impl Host {
         };
         let observed = Arc::new(Observed::new(metrics, exporter));
         let answers = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-        let compilers = Compilers::new(compiler, cache.as_deref(), &limits)?;
+        let compilers = Compilers::new(compiler, first_compile, cache.as_deref(), &limits)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
             loader: Loader::new(
@@ -161,56 +163,6 @@ impl Host {
             egress,
             observed,
         })
-    }
-
-    /// The counts of this host as OpenMetrics text, for
-    /// `application/openmetrics-text; version=1.0.0; charset=utf-8`.
-    #[must_use]
-    pub fn metrics(&self) -> String {
-        let places = u64::from(self.limits.invocations);
-        let (cache_entries, cache_bytes) = self.loader.kept();
-        let (spans_exported, spans_dropped) = self.observed.spans();
-        self.observed.metrics.text(&Now {
-            invocations: u64::from(self.places.taken()),
-            places,
-            cache_entries,
-            cache_bytes,
-            spans_exported,
-            spans_dropped,
-        })
-    }
-
-    /// Exports the spans that wait, within `limit`, and takes no more: for the end of a process.
-    pub async fn flush(self: Arc<Self>, limit: Duration) {
-        // The library waits on a thread.
-        let _ = tokio::task::spawn_blocking(move || self.observed.close(limit)).await;
-    }
-
-    /// Counts a caller's connection until what it returns is dropped.
-    pub(crate) fn connected(&self) -> Connected {
-        self.observed.metrics.connected()
-    }
-
-    /// The numbers in force.
-    #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    /// How components came into memory since the start.
-    #[must_use]
-    pub fn loads(&self) -> Loads {
-        self.loader.loads()
-    }
-
-    /// Takes `keyring` for all requests from now on; what is under way goes on with the old one.
-    pub fn replace_keyring(&self, keyring: Keyring) {
-        self.gate.replace_keyring(keyring);
-    }
-
-    /// Ready once no invocation runs, also of those whose response is out.
-    pub(crate) async fn idle(&self) {
-        self.places.idle().await;
     }
 
     /// Answers `request`. Never fails: whatever goes wrong becomes an answer and a record.

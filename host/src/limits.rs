@@ -147,6 +147,9 @@ pub struct Limits {
     /// Bytes of native code that are kept in memory. Default 1 GiB.
     #[serde(with = "size")]
     pub cache_bytes: u64,
+    /// Time after which native code that nobody asked for is not kept in memory any more. Default 1 h.
+    #[serde(with = "duration")]
+    pub cache_idle: Duration,
     /// Bytes of native code that are kept in the cache directory, if there is one. Default 1 GiB.
     #[serde(with = "size")]
     pub cache_disk_bytes: u64,
@@ -222,6 +225,7 @@ impl Default for Limits {
             idle: Duration::from_secs(60),
             stall: Duration::from_secs(30),
             cache_bytes: 1 << 30,
+            cache_idle: Duration::from_secs(3600),
             cache_disk_bytes: 1 << 30,
         }
     }

@@ -10,6 +10,7 @@ use super::modules::{read, root, rust_files};
 const MET: &[(&str, &str)] = &[
     ("cache-bytes", "what_is_compiled_is_kept_within_the_limit"),
     ("cache-disk-bytes", "what_was_longest_of_no_use_goes_first"),
+    ("cache-idle", "code_that_nobody_asks_for_is_given_back"),
     ("calls", "outbound_calls_are_counted"),
     ("compile", "a_compilation_is_given_up_in_time"),
     (

@@ -15,6 +15,7 @@ mod settings;
 mod sockets;
 pub(crate) mod token;
 mod traces;
+pub(crate) mod warm;
 
 use std::io::Write as _;
 
@@ -131,6 +132,7 @@ enum Command {
     Keys(keys::KeysCommand),
     Serve(serve::ServeCommand),
     Token(token::TokenCommand),
+    Warm(warm::WarmCommand),
 }
 
 impl Cli {
@@ -149,6 +151,7 @@ impl Cli {
             Command::Keys(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Token(command) => command.run(),
+            Command::Warm(command) => command.run(),
         }
     }
 }

@@ -102,12 +102,16 @@ pub(super) async fn run(
         () = signals.end() => tracing::warn!("leaving at once"),
     }
     let Loads {
-        compiled, loaded, ..
+        compiled,
+        improved,
+        loaded,
+        ..
     } = counted.loads();
     tracing::info!(
         compiled,
+        improved,
         loaded,
-        "stopped; components compiled and loaded from disk"
+        "stopped; components compiled, compiled well after that, and loaded from disk"
     );
     Ok(())
 }

@@ -7,7 +7,6 @@ use webtask_host::{Config, ConfigFile, LogFormat, Revocations, chain};
 
 use super::{
     Failure, block_on,
-    compile_worker::this_program,
     keys::read_keyring,
     logging, print,
     run::run,
@@ -98,27 +97,16 @@ impl ServeCommand {
         let mut file = self.over(file);
         let sockets = self.sockets.over(&mut file)?;
         let settings = Settings::of(file)?;
-        let keys = settings.keys.ok_or_else(|| {
+        let keys = settings.keys.clone().ok_or_else(|| {
             Failure::usage("no keyring").hint(
                 "make one with: webtask keys generate --keys keys.toml; then pass --keys keys.toml",
             )
         })?;
-        let revocations = settings.revocations.unwrap_or_else(|| beside(&keys));
+        let revocations = settings.revocations.clone();
+        let revocations = open_revocations(revocations.unwrap_or_else(|| beside(&keys)))?;
         let config = Config {
-            keyring: read_keyring(&keys)?,
-            revocations: open_revocations(revocations)?,
-            limits: settings.limits,
-            code: settings.code,
-            mirrors: settings.mirrors,
-            registries: settings.registries,
-            private: settings.private,
-            dns: settings.dns,
-            ca: settings.ca,
-            policy: settings.policy,
-            tenants: settings.tenants,
             traces: traces::from_environment()?,
-            cache: settings.cache,
-            compiler: this_program(),
+            ..settings.config(read_keyring(&keys)?, revocations)
         };
         block_on(async {
             let sockets = sockets.bind().await?;

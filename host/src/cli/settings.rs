@@ -7,11 +7,12 @@ use std::{
 
 use ipnet::IpNet;
 use webtask_host::{
-    CodeMirror, CodeMirrorError, CodePrefix, ConfigFile, Limits, RegistryAuth, Tenants,
-    audit::Policy,
+    CodeMirror, CodeMirrorError, CodePrefix, Config, ConfigFile, FirstCompile, Limits,
+    RegistryAuth, Revocations, Tenants, audit::Policy,
 };
+use webtask_token::Keyring;
 
-use super::{Failure, keys::read_private, sockets};
+use super::{Failure, compile_worker::this_program, keys::read_private, sockets};
 
 /// All of it but the keys, which are read by who uses them.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     pub(super) ca: Vec<PathBuf>,
     pub(super) policy: Option<Policy>,
     pub(super) cache: Option<PathBuf>,
+    pub(super) first_compile: FirstCompile,
     pub(super) tenants: Tenants,
 }
 
@@ -60,8 +62,30 @@ impl Settings {
             dns: name_servers(&file.dns)?,
             ca: file.ca,
             cache: file.cache_dir,
+            first_compile: file.first_compile,
             policy: file.policy.as_deref().map(read_policy).transpose()?,
         })
+    }
+
+    /// The configuration of a host, without traces.
+    pub(super) fn config(self, keyring: Keyring, revocations: Revocations) -> Config {
+        Config {
+            keyring,
+            revocations,
+            limits: self.limits,
+            cache: self.cache,
+            code: self.code,
+            mirrors: self.mirrors,
+            registries: self.registries,
+            compiler: this_program(),
+            first_compile: self.first_compile,
+            private: self.private,
+            dns: self.dns,
+            ca: self.ca,
+            policy: self.policy,
+            tenants: self.tenants,
+            traces: None,
+        }
     }
 
     /// What lets more happen than without it, or looks like a mistake: one line each.

@@ -11,7 +11,7 @@ mod needs;
 mod reseal;
 mod revoke;
 mod secrets;
-mod source;
+pub(super) mod source;
 mod words;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -7,7 +7,9 @@ mod fetch;
 mod file;
 mod flight;
 mod freshness;
+mod improve;
 mod known;
+mod make;
 mod mirror;
 mod oci;
 mod origin;
@@ -26,19 +28,18 @@ use bytes::Bytes;
 use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use webtask_token::LinkId;
 
 use crate::{
     Limits,
     admission::{Asking, AtBound, Place, Places, Refused},
     audit::Policy,
-    compile::{Analysis, Compilers},
+    compile::Compilers,
     egress::Egress,
-    lines::Lines,
     observed::Observed,
-    runtime::{Runtime, Webtask},
+    runtime::{Draft, Runtime, Webtask},
     tenant::Ceiling,
-    text::hex,
 };
 pub use error::LoadError;
 use flight::{Key, Outcome, Remember};
@@ -67,6 +68,8 @@ pub(crate) struct Loader {
     flights: Cache<Key, Outcome>,
     /// What cannot be compiled, by SHA-256 of the component; for one tenant what its own load may have to do with.
     failed: Cache<Failing, Arc<LoadError>>,
+    /// What is compiled once more.
+    improving: TaskTracker,
 }
 
 /// Whose failure it is, everybody's or one tenant's, and the code's digest.
@@ -108,6 +111,7 @@ impl Loader {
     ) -> Self {
         let compiled = Cache::builder()
             .max_capacity(limits.cache_bytes)
+            .time_to_idle(limits.cache_idle)
             .weigher(|_, webtask: &Arc<Webtask>| u32::try_from(webtask.size).unwrap_or(u32::MAX))
             .build();
         let flights = Cache::builder()
@@ -126,6 +130,7 @@ impl Loader {
             policy,
             compilers,
             compiled: AtomicU64::new(0),
+            improved: AtomicU64::new(0),
             loaded: AtomicU64::new(0),
             fetching: Places::new(
                 count(limits.fetches),
@@ -143,12 +148,14 @@ impl Loader {
             known: moka::sync::Cache::new(URLS),
             flights,
             failed,
+            improving: TaskTracker::new(),
         }
     }
 
     pub(crate) fn loads(&self) -> Loads {
         Loads {
             compiled: self.worker.compiled.load(Ordering::Relaxed),
+            improved: self.worker.improved.load(Ordering::Relaxed),
             loaded: self.worker.loaded.load(Ordering::Relaxed),
         }
     }
@@ -159,6 +166,11 @@ impl Loader {
         (self.compiled.entry_count(), self.compiled.weighted_size())
     }
 
+    /// Lets go of what is not kept any more; requests do that as well, and there may be none.
+    pub(crate) async fn tidy(&self) {
+        self.compiled.run_pending_tasks().await;
+    }
+
     /// The webtask that is wanted, if platform and tenant allow it.
     pub(crate) async fn load(&self, wanted: &Wanted<'_>) -> Result<Arc<Webtask>, Arc<LoadError>> {
         // Asked of every request: what is allowed does not depend on what is cached.
@@ -167,7 +179,10 @@ impl Loader {
         let webtask = self.webtask(source, wanted.sha256).await?;
         // The same for imports: tenants share what is compiled, and not their policies.
         match wanted.by.ceiling.refuses(&webtask.imports) {
-            None => Ok(webtask),
+            None => {
+                self.improve(&webtask, &wanted.by);
+                Ok(webtask)
+            }
             Some(reason) => Err(Arc::new(LoadError::Invalid {
                 url: shown,
                 reason: format!("for the tenant {}: {reason}", wanted.by.tenant),
@@ -266,8 +281,10 @@ impl Asker {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Loads {
-    /// So many were compiled.
+    /// So many were compiled, for somebody who waited.
     pub compiled: u64,
+    /// So many of those were compiled once more, and well.
+    pub improved: u64,
     /// So many were loaded from the cache directory, compiled before.
     pub loaded: u64,
 }
@@ -278,6 +295,7 @@ struct Worker {
     compilers: Compilers,
     /// See [`Loads`].
     compiled: AtomicU64,
+    improved: AtomicU64,
     loaded: AtomicU64,
     egress: Arc<Egress>,
     origins: Origins,
@@ -297,72 +315,6 @@ impl Worker {
             Refused::Tenant | Refused::Token => LoadError::TenantBusy,
         })
     }
-
-    async fn compile(
-        &self,
-        source: &Source,
-        bytes: Bytes,
-        digest: [u8; 32],
-        place: Place,
-    ) -> Result<Arc<Webtask>, LoadError> {
-        let invalid = |reason| LoadError::Invalid {
-            url: source.shown(),
-            reason,
-        };
-        if let Some(reason) = not_a_component(&bytes) {
-            return Err(invalid(reason.to_owned()));
-        }
-        let started = Instant::now();
-        let size = bytes.len();
-        let policy = self.policy.clone();
-        // Before the compiler takes its time, and after it has read what is hostile.
-        let objection = move |analysis: &Analysis| objection(policy.as_deref(), analysis);
-        let compiled = self
-            .compilers
-            .compile(bytes.clone(), digest, place, Box::new(objection));
-        let compiled = compiled.await;
-        let compiled = compiled.map_err(|error| LoadError::of_compiling(error, source.shown()))?;
-        let compiling = started.elapsed();
-        let (runtime, most) = (self.runtime.clone(), self.limits.debug_bytes);
-        let link = move || runtime.link(compiled, digest, Lines::of(&bytes, most));
-        let linked = tokio::task::spawn_blocking(link).await;
-        let webtask = match linked {
-            Ok(Ok(webtask)) => webtask,
-            Ok(Err(error)) => return Err(invalid(format!("{error:#}"))),
-            Err(panic) => return Err(invalid(format!("it cannot be linked: {panic}"))),
-        };
-        self.compiled.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(url = source.shown(), digest = hex(&digest), size, compiled = webtask.size, took = ?started.elapsed(), ?compiling, "compiled");
-        Ok(Arc::new(webtask))
-    }
-
-    /// The webtask whose native code is on disk. One that the policy refuses is refused by compiling it.
-    async fn kept(&self, digest: [u8; 32]) -> Option<Arc<Webtask>> {
-        let store = self.compilers.store.clone()?;
-        let (runtime, policy) = (self.runtime.clone(), self.policy.clone());
-        let started = Instant::now();
-        let load = move || {
-            let compiled = store.get(&digest)?;
-            if objection(policy.as_deref(), &compiled.analysis).is_some() {
-                return None;
-            }
-            // Its debug information is not kept beside it: a backtrace has names and offsets then.
-            let linked = runtime.link(compiled, digest, Lines::default());
-            let failed = |error: &_| tracing::warn!(%error, digest = hex(&digest), "compiled code cannot be loaded from disk; compiling anew");
-            linked.inspect_err(failed).ok()
-        };
-        let webtask = tokio::task::spawn_blocking(load).await.ok()??;
-        self.loaded.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(digest = hex(&digest), compiled = webtask.size, took = ?started.elapsed(), "loaded from disk");
-        Some(Arc::new(webtask))
-    }
-}
-
-/// What the platform has against a component that shows this of itself.
-fn objection(policy: Option<&Policy>, analysis: &Analysis) -> Option<String> {
-    let policy = policy?;
-    let mut imports = analysis.imports.iter();
-    imports.find_map(|name| policy.refuses_import(name))
 }
 
 /// SHA-256 of `bytes`, off the request threads: a megabyte takes half a millisecond.

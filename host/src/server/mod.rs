@@ -27,6 +27,9 @@ use crate::Host;
 pub use listen::{ListenAddress, ListenError, Listener};
 pub use tls::{Tls, TlsError};
 
+/// How often what is not kept any more is let go of.
+const TIDY: Duration = Duration::from_secs(1);
+
 /// How long what runs may go on after the end was asked for, if nothing else is said.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -124,11 +127,19 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let (phase, seen) = watch::channel(Phase::Serving);
         let host = self.host;
-        // Asked until the very end, and so in a set of its own.
+        // Until the very end, and so in a set of their own.
         let mut operations = JoinSet::new();
         if let Some(listener) = self.ops {
             operations.spawn(ops::serve(listener, seen.clone(), host.clone()));
         }
+        let tidied = host.clone();
+        operations.spawn(async move {
+            let mut tidy = tokio::time::interval(TIDY);
+            loop {
+                tidy.tick().await;
+                tidied.tidy().await;
+            }
+        });
         let shared = Arc::new(Shared {
             host: host.clone(),
             tls: self.tls,

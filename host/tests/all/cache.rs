@@ -1,6 +1,7 @@
 //! Compiled code on disk: a restart compiles nothing, and nothing but this host's own code is loaded.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use webtask_tests::examples;
 
 use crate::{
     bombs,
-    common::{Running, failure, keyring, run, stdout, text, webtask},
+    common::{Running, failure, keyring, run, stdout, text, wait_for, webtask},
     serve::request,
 };
 
@@ -93,9 +94,17 @@ impl Place {
     }
 
     fn start_in(&self, name: &str, cache: &Path) -> Server {
+        self.start_with(name, cache, "")
+    }
+
+    /// With a configuration.
+    fn start_with(&self, name: &str, cache: &Path, config: &str) -> Server {
+        let file = self.dir.path().join("webtask.toml");
+        fs::write(&file, config).expect("own directory");
         let log = self.dir.path().join(format!("{name}.log"));
         let args = self.args(cache, &format!("{name}.revocations"));
-        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let mut args: Vec<_> = args.iter().map(String::as_str).collect();
+        args.extend(["--config", text(&file)]);
         let file = fs::File::create(&log).expect("own directory");
         let running = Running::start_logged(&args, &[], "listening", Stdio::from(file));
         Server { running, log }
@@ -126,8 +135,8 @@ fn counted(log: &str) -> String {
         .lines()
         .find(|line| line.contains("stopped; components"));
     let words = last.unwrap_or_default().split_whitespace();
-    let counts: Vec<_> = words.filter(|word| word.contains("ed=")).collect();
-    counts.join(" ")
+    let count = |word: &&str| word.starts_with("compiled=") || word.starts_with("loaded=");
+    words.filter(count).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -143,6 +152,131 @@ fn a_restart_with_a_full_cache_compiles_nothing() {
     let second = place.start("second");
     tokens.iter().for_each(|token| second.answers(token));
     assert_eq!(counted(&second.stop()), "compiled=0 loaded=3");
+}
+
+/// Code that was compiled quickly answers, and what takes its place is what is kept; the end waits for it.
+#[test]
+fn what_answered_first_is_compiled_well_and_kept() {
+    let place = Place::new();
+    let tokens = place.tokens(2);
+    let first = place.start("first");
+    first.answers(&tokens[0]);
+    wait_for(|| (place.kept().len() == 1).then_some(()));
+    first.answers(&tokens[0]);
+    first.answers(&tokens[1]);
+    let log = first.stop();
+    assert!(log.contains("compiled=2 improved=2 loaded=0"), "{log}");
+    assert_eq!(place.kept().len(), 2);
+    let best = place.dir.path().join("best");
+    let second = place.start_with("second", &best, "first-compile = 'best'");
+    second.answers(&tokens[0]);
+    let log = second.stop();
+    assert!(log.contains("compiled=1 improved=0 loaded=0"), "{log}");
+    // Quick code is not what is kept: it is much larger.
+    let sizes = |dir: &Path| -> Vec<u64> {
+        let entries = fs::read_dir(dir).expect("a cache");
+        let length = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").metadata();
+        entries
+            .map(|entry| length(entry).expect("a file").len())
+            .collect()
+    };
+    let (kept, good) = (sizes(&place.cache()), sizes(&best));
+    assert_eq!(kept.iter().max(), good.iter().max(), "{kept:?} {good:?}");
+}
+
+/// Native code is mapped from its files: what is out of memory is mapped no more.
+#[test]
+fn code_that_nobody_asks_for_is_given_back() {
+    const MANY: usize = 12;
+    let place = Place::new();
+    let tokens = place.tokens(MANY);
+    let names = |server: &Server| {
+        let maps = format!("/proc/{}/maps", server.running.child.id());
+        let maps = fs::read_to_string(maps).expect("Linux");
+        let files = maps.lines().filter_map(|line| line.split_once(".code"));
+        files
+            .filter_map(|(path, _)| path.rsplit('/').next())
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+    };
+    let mapped = |server: &Server| names(server).len();
+    let first = place.start("first");
+    tokens.iter().for_each(|token| first.answers(token));
+    first.stop();
+    let all = place.start("all");
+    tokens.iter().for_each(|token| all.answers(token));
+    assert_eq!(mapped(&all), MANY);
+    all.stop();
+    // Three of them fit. Those that are used once do not drive out the one that is used often.
+    let few = "limits.cache-bytes = '1MiB'";
+    let few = place.start_with("few", &place.cache(), few);
+    (0..30).for_each(|_| few.answers(&tokens[0]));
+    let often = names(&few);
+    tokens.iter().for_each(|token| few.answers(token));
+    wait_for(|| (mapped(&few) <= 3).then_some(()));
+    assert!(names(&few).is_superset(&often), "{:?}", names(&few));
+    few.stop();
+    let short = "limits.cache-idle = '300ms'";
+    let short = place.start_with("short", &place.cache(), short);
+    tokens.iter().for_each(|token| short.answers(token));
+    wait_for(|| {
+        short.answers(&tokens[0]);
+        (mapped(&short) == 1).then_some(())
+    });
+    let log = short.stop();
+    assert!(counted(&log).starts_with("compiled=0"), "{log}");
+}
+
+#[test]
+fn warm_fills_the_cache_of_a_runtime_that_starts_later() {
+    let place = Place::new();
+    let tokens = place.tokens(2);
+    let (cache, code) = (place.cache(), place.dir.path().join("code"));
+    let files: Vec<_> = (0..2).map(|n| code.join(format!("{n}.wasm"))).collect();
+    let bad = code.join("bad.wasm");
+    fs::write(&bad, "no component").expect("own directory");
+    let warm = |files: &[&Path]| {
+        let args = [
+            "warm",
+            "--json",
+            "--cache-dir",
+            text(&cache),
+            "--allow-code",
+            text(&code),
+        ];
+        let files = files.iter().map(|file| text(file));
+        webtask(&args.into_iter().chain(files).collect::<Vec<_>>())
+            .output()
+            .expect("starts")
+    };
+    let output = warm(&[&files[0], &bad, &files[1]]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}{error}");
+    assert!(
+        error.contains("bad.wasm") && error.contains("1 of 3"),
+        "{error}"
+    );
+    assert_eq!(said.matches("\"kept\":false").count(), 2, "{said}");
+    let digest = Command::new("sha256sum").arg(&files[0]).output();
+    let digest = String::from_utf8(digest.expect("coreutils").stdout).expect("text");
+    assert!(said.contains(&digest[..64]), "{said}");
+    let again = stdout(&warm(&[&files[0], &files[1]]));
+    assert_eq!(again.matches("\"kept\":true").count(), 2, "{again}");
+    let server = place.start("server");
+    tokens.iter().for_each(|token| server.answers(token));
+    assert_eq!(counted(&server.stop()), "compiled=0 loaded=2");
+    // What `serve` would refuse is refused here, and without a directory nothing is done.
+    let elsewhere = place.dir.path().join("elsewhere.wasm");
+    fs::copy(&files[0], &elsewhere).expect("own directory");
+    let (status, error) = failure(&warm(&[&elsewhere]));
+    assert!(status == 1 && error.contains("--allow-code"), "{error}");
+    let (status, error) = failure(
+        &webtask(&["warm", text(&files[0])])
+            .output()
+            .expect("starts"),
+    );
+    assert!(status == 2 && error.contains("--cache-dir"), "{error}");
 }
 
 /// Trap 16, with the command.

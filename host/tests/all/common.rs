@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use webtask_tests::SOON;
+
 pub(crate) fn webtask(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webtask"));
     command
@@ -148,6 +150,18 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What `look` finds, soon.
+pub(crate) fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + SOON;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "it never comes");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

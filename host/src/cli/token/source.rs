@@ -66,7 +66,7 @@ pub(super) fn resolve(text: &str, sha256: Option<&str>, unpinned: bool) -> Resul
 }
 
 /// The URL, and the local file if it is one.
-fn locate(text: &str) -> Result<(String, Option<PathBuf>), Failure> {
+pub(in crate::cli) fn locate(text: &str) -> Result<(String, Option<PathBuf>), Failure> {
     if text.starts_with("https://") || text.starts_with("http://") {
         // In the one spelling that a token takes: lower case, no default port.
         let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
@@ -75,13 +75,13 @@ fn locate(text: &str) -> Result<(String, Option<PathBuf>), Failure> {
     if text.starts_with("oci://") {
         return match webtask_token::Image::parse(text) {
             Some(_) => Ok((text.to_owned(), None)),
-            None => Err(Failure::usage(format!("--url: {text:?} is no image in a registry"))
+            None => Err(Failure::usage(format!("{text:?} is no image in a registry"))
                 .hint("write oci://REGISTRY/REPOSITORY:TAG, with @sha256: and the manifest's digest for one image only; --sha256 is the digest of the component")),
         };
     }
     let unfit = || {
         Failure::usage(format!(
-            "--url: {text:?} is not a path, nor a file:, https:, http: or oci: URL"
+            "{text:?} is not a path, nor a file:, https:, http: or oci: URL"
         ))
     };
     if text.starts_with("data:") {

@@ -1,0 +1,93 @@
+//! What is done with a host beside its requests.
+
+use std::{sync::Arc, time::Duration};
+
+use webtask_token::{Keyring, LinkId};
+
+use super::Host;
+use crate::{
+    Error, Limits,
+    loader::{Asker, Loads, Wanted},
+    metrics::{Connected, Now},
+};
+
+impl Host {
+    /// The counts of this host as OpenMetrics text, for
+    /// `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let places = u64::from(self.limits.invocations);
+        let (cache_entries, cache_bytes) = self.loader.kept();
+        let (spans_exported, spans_dropped) = self.observed.spans();
+        self.observed.metrics.text(&Now {
+            invocations: u64::from(self.places.taken()),
+            places,
+            cache_entries,
+            cache_bytes,
+            spans_exported,
+            spans_dropped,
+        })
+    }
+
+    /// Exports the spans that wait, within `limit`, and takes no more: for the end of a process.
+    pub async fn flush(self: Arc<Self>, limit: Duration) {
+        // The library waits on a thread.
+        let _ = tokio::task::spawn_blocking(move || self.observed.close(limit)).await;
+    }
+
+    /// Counts a caller's connection until what it returns is dropped.
+    pub(crate) fn connected(&self) -> Connected {
+        self.observed.metrics.connected()
+    }
+
+    /// The numbers in force.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Loads the code at `url` as for a request of `tenant`, and gives its SHA-256: it is in memory then and, with a
+    /// cache directory and [`FirstCompile::Best`](crate::FirstCompile::Best), on disk.
+    ///
+    /// # Errors
+    /// As for a request: where code may come from, the limits and the policies are the same.
+    pub async fn warm(
+        &self,
+        url: &str,
+        sha256: Option<[u8; 32]>,
+        tenant: &str,
+    ) -> Result<[u8; 32], Error> {
+        let (tenant, ceiling) = self.gate.ceiling_of(tenant)?;
+        let by = Asker {
+            tenant,
+            // Of no token.
+            root: LinkId::from([0; 16]),
+            ceiling,
+        };
+        let webtask = self.loader.load(&Wanted { url, sha256, by }).await?;
+        Ok(webtask.digest)
+    }
+
+    /// How components came into memory since the start.
+    #[must_use]
+    pub fn loads(&self) -> Loads {
+        self.loader.loads()
+    }
+
+    /// Takes `keyring` for all requests from now on; what is under way goes on with the old one.
+    pub fn replace_keyring(&self, keyring: Keyring) {
+        self.gate.replace_keyring(keyring);
+    }
+
+    /// Ready once no invocation runs, also of those whose response is out, and nothing is compiled for the next
+    /// start.
+    pub(crate) async fn idle(&self) {
+        self.places.idle().await;
+        self.loader.idle().await;
+    }
+
+    /// Gives back the memory of code that is not kept any more.
+    pub(crate) async fn tidy(&self) {
+        self.loader.tidy().await;
+    }
+}
