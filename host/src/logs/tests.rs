@@ -1,0 +1,1 @@
+//! What is kept, who is told, and what is said of the rest.
