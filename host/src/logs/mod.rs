@@ -24,7 +24,7 @@ use tokio::{sync::watch, time::Instant};
 pub(crate) use line::{About, Ended, Filter, Level, Scope, What};
 pub(crate) use reader::Reader;
 pub use stream::LogBody;
-pub(crate) use stream::{Source, Standing};
+pub(crate) use stream::Source;
 
 use crate::Limits;
 use line::Line;

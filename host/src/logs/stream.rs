@@ -97,15 +97,17 @@ impl Source {
             }
             let beat = deadline::after(self.sent, HEARTBEAT);
             let check = deadline::after(self.checked, CHECK);
-            tokio::select! {
-                () = self.reader.grown() => {}
-                () = tokio::time::sleep_until(check) => {}
-                () = tokio::time::sleep_until(beat) => {
-                    self.sent = Instant::now();
-                    return Some((self, Bytes::from_static(b":\n\n")));
-                }
-                // Whoever would tell is gone with the host.
-                _ = self.ended.wait_for(|ended| *ended) => {}
+            // An error is that of a host which is gone.
+            let ended = async { drop(self.ended.wait_for(|ended| *ended).await) };
+            let silent = tokio::select! {
+                () = self.reader.grown() => false,
+                () = tokio::time::sleep_until(check) => false,
+                () = tokio::time::sleep_until(beat) => true,
+                () = ended => false,
+            };
+            if silent {
+                self.sent = Instant::now();
+                return Some((self, Bytes::from_static(b":\n\n")));
             }
         }
     }
@@ -205,5 +207,105 @@ impl Body for LogBody {
         this.record.sent = this.record.sent.saturating_add(bytes.len() as u64);
         this.next = Some(Box::pin(source.next()));
         Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "constants of the test")]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+    use crate::{
+        Limits,
+        logs::{About, Filter, Level, Logs, Scope, What},
+    };
+
+    fn say(logs: &Logs, text: &str) {
+        let about = Arc::new(About {
+            request_id: "r-1".into(),
+            token_id: "t".into(),
+            tenant: "a".into(),
+            links: Box::default(),
+            iss: Box::default(),
+        });
+        let (context, text) = ("stdout".to_owned(), text.to_owned());
+        logs.write(&about, Level::Info, What::Said { context, text });
+    }
+
+    fn source(logs: &Logs, good: &Arc<AtomicBool>, follow: bool) -> Source {
+        let good = good.clone();
+        let standing = move || match good.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err("token-revoked"),
+        };
+        let filter = Filter::new(Scope::Tenant, Level::Trace, "");
+        let reader = logs.read(&"a".into(), filter, None);
+        Source::new(reader, Box::new(standing), logs.ended(), follow)
+    }
+
+    async fn next(source: Source) -> (Source, String) {
+        let (source, bytes) = source.next().await.unwrap();
+        (source, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_log_has_a_heartbeat() {
+        let logs = Logs::new("p", &Limits::default());
+        let (source, text) = next(source(&logs, &Arc::new(true.into()), true)).await;
+        assert_eq!(text, HELLO);
+        let begun = Instant::now();
+        let (source, text) = next(source).await;
+        assert_eq!((text.as_str(), begun.elapsed()), (":\n\n", HEARTBEAT));
+        say(&logs, "x");
+        let (source, text) = next(source).await;
+        assert!(text.starts_with("event: log\nid: p-0\ndata: {"), "{text}");
+        assert!(text.ends_with("}\n\n"), "{text}");
+        let (_, text) = next(source).await;
+        assert_eq!((text.as_str(), begun.elapsed()), (":\n\n", HEARTBEAT * 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_good_no_more_reads_no_more() {
+        let logs = Logs::new("p", &Limits::default());
+        let good = Arc::new(AtomicBool::new(true));
+        let (source, _) = next(source(&logs, &good, true)).await;
+        let begun = Instant::now();
+        good.store(false, Ordering::Relaxed);
+        let (source, text) = next(source).await;
+        assert_eq!(text, "event: end\ndata: {\"code\":\"token-revoked\"}\n\n");
+        assert!(begun.elapsed() <= CHECK);
+        assert!(source.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_ends_with_the_host_or_with_its_history() {
+        let logs = Logs::new("p", &Limits::default());
+        let good = Arc::new(AtomicBool::new(true));
+        say(&logs, "kept");
+        let (history, _) = next(source(&logs, &good, false)).await;
+        let (history, text) = next(history).await;
+        assert!(text.contains("kept"), "{text}");
+        assert!(history.next().await.is_none());
+        let (follows, _) = next(source(&logs, &good, true)).await;
+        let (follows, _) = next(follows).await;
+        logs.end();
+        let (follows, text) = next(follows).await;
+        assert_eq!(text, "event: end\ndata: {\"code\":\"draining\"}\n\n");
+        assert!(follows.next().await.is_none());
+    }
+
+    /// A line is JSON in one line, whatever it says.
+    #[tokio::test(start_paused = true)]
+    async fn no_text_ends_its_event() {
+        let logs = Logs::new("p", &Limits::default());
+        let (source, _) = next(source(&logs, &Arc::new(true.into()), true)).await;
+        say(&logs, "a\n\nevent: end\ndata: x\r\rid: y\u{2028}");
+        let (_, text) = next(source).await;
+        assert_eq!(text.matches('\n').count(), 4, "{text:?}");
+        assert!(!text.contains('\r'), "{text:?}");
     }
 }

@@ -103,7 +103,7 @@ impl InvokeCommand {
     }
 
     /// One request, until its answer has begun.
-    async fn once(&self, call: &Call) -> Result<Answered<'_>, Failure> {
+    async fn once<'a>(&'a self, call: &'a Call) -> Result<Answered<'a>, Failure> {
         let limit = Duration::from_secs(self.timeout);
         let request = call.request()?;
         let clock = Clock::start();
