@@ -21,6 +21,9 @@ const HOSTCALL: &str = "too much data is being copied between the host and the g
 /// How wasmtime's text of a backtrace begins.
 const BACKTRACE: &str = "error while executing at wasm backtrace:";
 
+/// What a backtrace without source lines says of that.
+const NO_LINES: &str = "; without source lines: the component has no debug information (debug = \"line-tables-only\" and strip = false in the profile), or more than the limit debug-bytes";
+
 /// What wasmtime says when a guest has as many handles as it may: likewise.
 const HANDLES: [&str; 2] = [
     "cannot allocate another handle: store handle limit exceeded",
@@ -127,7 +130,11 @@ pub(super) fn failure(error: &wasmtime::Error, ctx: &Ctx, lines: &Lines) -> Invo
     };
     ctx.log.failed(&text);
     if let Some(backtrace) = backtrace::shown(error, lines) {
-        ctx.log.failed(&format!("backtrace: {backtrace}"));
+        let hint = match lines.is_empty() {
+            true => NO_LINES,
+            false => "",
+        };
+        ctx.log.failed(&format!("backtrace: {backtrace}{hint}"));
     }
     named
 }
