@@ -62,7 +62,11 @@ fn main() {
         }
         constants.push_str("}\n");
     }
-    constants.push_str(&with_debug_information(&root, &target, &out.join("components/debug")));
+    constants.push_str(&with_debug_information(
+        &root,
+        &target,
+        &out.join("components/debug"),
+    ));
     constants.push_str("pub use p2::{examples, guests};\n");
     constants.push_str(&format!(
         "/// Every component, by name.\npub const ALL: &[(&str, &str)] = &[{all}];\n"

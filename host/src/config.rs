@@ -8,7 +8,10 @@ use webtask_token::Keyring;
 
 use crate::{
     CodeMirror, CodePrefix, Compiler, Limits, RegistryAuth, Revocations, Tenants, UnknownTenants,
-    audit::Policy, limits, tenant::{ReadLogs, TenantFile}, trace::Traces,
+    audit::Policy,
+    limits,
+    tenant::{ReadLogs, TenantFile},
+    trace::Traces,
 };
 
 /// What a [`Host`](crate::Host) is made of.

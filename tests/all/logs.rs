@@ -73,7 +73,9 @@ async fn requests(host: &TestHost, token: &str) -> Vec<String> {
 async fn an_author_reads_what_a_webtask_logs_as_it_happens() {
     let host = TestHost::start().await;
     let token = host.token(guests::LOGGER);
-    let mut live = host.live_with(&token, "", &[("origin", "https://author.example")]).await;
+    let mut live = host
+        .live_with(&token, "", &[("origin", "https://author.example")])
+        .await;
     for (name, value) in [
         ("cache-control", "no-store"),
         ("webtask-source", "host"),
@@ -93,43 +95,72 @@ async fn an_author_reads_what_a_webtask_logs_as_it_happens() {
         })
     };
     for level in ["trace", "debug", "info", "warn", "error"] {
-        let article = if level == "info" || level == "error" { "an" } else { "a" };
+        let article = if level == "info" || level == "error" {
+            "an"
+        } else {
+            "a"
+        };
         let message = format!("{article} {level} line");
         let said = lines.iter().find(|event| event.message() == message);
-        assert_eq!(said.map(|event| &event.data["level"]), Some(&level.into()), "{lines:#?}");
+        assert_eq!(
+            said.map(|event| &event.data["level"]),
+            Some(&level.into()),
+            "{lines:#?}"
+        );
     }
     assert!(of("info", "stdout", "a line on stdout") && of("warn", "stderr", "a line on stderr"));
     for event in &events {
         assert_eq!(event.data["request_id"], reply.request_id());
         let time = event.data["time"].as_str().expect("a time");
-        assert!(time.len() == 24 && time.starts_with("20") && time.ends_with('Z'), "{time}");
+        assert!(
+            time.len() == 24 && time.starts_with("20") && time.ends_with('Z'),
+            "{time}"
+        );
         let text = event.message();
         assert!(!text.contains(|c: char| c.is_control()), "{text:?}");
     }
     // In their order, each with an id of its own.
-    let ids: Vec<_> = events.iter().map(|event| event.id.clone().expect("an id")).collect();
+    let ids: Vec<_> = events
+        .iter()
+        .map(|event| event.id.clone().expect("an id"))
+        .collect();
     let number = |id: &String| u64::from_str_radix(id.split_once('-').expect("two parts").1, 16);
     let numbers: Vec<_> = ids.iter().map(|id| number(id).expect("a number")).collect();
     assert!(numbers.is_sorted_by(|a, b| a < b), "{ids:?}");
     let data = &ended.data;
-    assert_eq!((&data["status"], &data["code"], &data["method"]), (&200.into(), &"ok".into(), &"GET".into()));
+    assert_eq!(
+        (&data["status"], &data["code"], &data["method"]),
+        (&200.into(), &"ok".into(), &"GET".into())
+    );
     assert!(data["run_ms"].as_f64() > Some(0.0) && data["ms"].as_f64() > data["run_ms"].as_f64());
     assert_eq!(data["component"].as_str().map(str::len), Some(64));
     // The access record of a reader says that all was well.
-    let id = live.headers["webtask-request-id"].to_str().expect("text").to_owned();
+    let id = live.headers["webtask-request-id"]
+        .to_str()
+        .expect("text")
+        .to_owned();
     drop(live);
     let record = wait_for_line(&id, "webtask::access").await;
-    assert!(record.contains("code=\"ok\"") && record.contains("status=200"), "{record}");
+    assert!(
+        record.contains("code=\"ok\"") && record.contains("status=200"),
+        "{record}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_reads_its_own_lines_and_those_of_what_was_made_from_it() {
-    let host = TestHost::builder().tenants("read-logs = 'tokens'\n").start().await;
+    let host = TestHost::builder()
+        .tenants("read-logs = 'tokens'\n")
+        .start()
+        .await;
     let root = host.token(guests::LOGGER);
     let (child, other) = (narrowed(&root), host.token(guests::STDOUT));
     let grandchild = attenuate(
         &child,
-        &Caveat { note: Some("n".into()), ..Caveat::default() },
+        &Caveat {
+            note: Some("n".into()),
+            ..Caveat::default()
+        },
     );
     let grandchild = grandchild.expect("valid");
     let mut ids = Vec::new();
@@ -142,12 +173,18 @@ async fn a_token_reads_its_own_lines_and_those_of_what_was_made_from_it() {
     assert_eq!(requests(&host, &other).await, ids[3..]);
     // What a token of the same tenant reads as it happens is its own as well.
     let mut live = host.live(&child, "").await;
-    live.until(|event| event.data["request_id"] == ids[2].as_str() && event.name == "invocation").await;
+    live.until(|event| event.data["request_id"] == ids[2].as_str() && event.name == "invocation")
+        .await;
     called(&host, &root).await;
     called(&host, &other).await;
     let own = called(&host, &child).await;
     let events = live.until(|event| event.name == "invocation").await;
-    assert!(events.iter().all(|event| event.data["request_id"] == own.as_str()), "{events:#?}");
+    assert!(
+        events
+            .iter()
+            .all(|event| event.data["request_id"] == own.as_str()),
+        "{events:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,7 +229,10 @@ async fn what_is_handed_on_reads_no_log_unless_the_operator_says_so() {
         (in_urls, "URL"),
     ] {
         let reply = host.unread(&token, "", &[]).await;
-        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (403, "denied"));
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (403, "denied")
+        );
         wait_for_line(reply.request_id(), because).await;
     }
     // What the operator says for all, and what for one tenant, which never gets more.
@@ -220,43 +260,77 @@ async fn what_is_handed_on_reads_no_log_unless_the_operator_says_so() {
             assert!(reads || reply.code() == "denied");
         }
     }
-    let refusing = TestHost::builder().tenants("unknown-tenants = 'refuse'\n").start().await;
-    let reply = refusing.unread(&refusing.token(guests::LOGGER), "", &[]).await;
+    let refusing = TestHost::builder()
+        .tenants("unknown-tenants = 'refuse'\n")
+        .start()
+        .await;
+    let reply = refusing
+        .unread(&refusing.token(guests::LOGGER), "", &[])
+        .await;
     assert_eq!(reply.code(), "denied");
 }
 
 /// A page that may not use a token does not read with it either, and one that may reads alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_log_is_for_the_origins_of_its_token() {
-    let host = TestHost::builder().tenants("read-logs = 'tokens'\n").start().await;
+    let host = TestHost::builder()
+        .tenants("read-logs = 'tokens'\n")
+        .start()
+        .await;
     let caveat = Caveat {
         origins: Some(vec!["https://shop.example".into()]),
         ..Caveat::default()
     };
     let token = attenuate(&host.token(guests::LOGGER), &caveat).expect("valid");
     for origin in [&[][..], &[("origin", "https://evil.example")]] {
-        assert_eq!(host.unread(&token, "", origin).await.code(), "origin-denied");
+        assert_eq!(
+            host.unread(&token, "", origin).await.code(),
+            "origin-denied"
+        );
     }
-    let live = host.live_with(&token, "", &[("origin", "https://shop.example")]).await;
-    assert_eq!(live.headers["access-control-allow-origin"], "https://shop.example");
+    let live = host
+        .live_with(&token, "", &[("origin", "https://shop.example")])
+        .await;
+    assert_eq!(
+        live.headers["access-control-allow-origin"],
+        "https://shop.example"
+    );
     let preflight = Request::options("/v1/logs")
         .header("origin", "https://shop.example")
         .header("access-control-request-method", "GET")
-        .header("access-control-request-headers", "authorization,last-event-id")
+        .header(
+            "access-control-request-headers",
+            "authorization,last-event-id",
+        )
         .body(Empty::<Bytes>::new());
     let reply = host.send(preflight.expect("a request")).await;
-    assert_eq!(reply.headers["access-control-allow-headers"], "authorization,last-event-id");
+    assert_eq!(
+        reply.headers["access-control-allow-headers"],
+        "authorization,last-event-id"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_reader_is_refused() {
     let host = TestHost::start().await;
     let token = host.token(guests::LOGGER);
-    for query in ["level=all", "follow=maybe", "tenant=other", &format!("text={}", "x".repeat(257))] {
-        assert_eq!(host.unread(&token, query, &[]).await.code(), "bad-request", "{query}");
+    for query in [
+        "level=all",
+        "follow=maybe",
+        "tenant=other",
+        &format!("text={}", "x".repeat(257)),
+    ] {
+        assert_eq!(
+            host.unread(&token, query, &[]).await.code(),
+            "bad-request",
+            "{query}"
+        );
     }
     assert_eq!(host.unread("", "", &[]).await.code(), "token-missing");
-    assert_eq!(host.unread("wt1.x.y.z", "", &[]).await.code(), "token-invalid");
+    assert_eq!(
+        host.unread("wt1.x.y.z", "", &[]).await.code(),
+        "token-invalid"
+    );
     for method in [Method::POST, Method::HEAD, Method::DELETE] {
         let request = Request::builder()
             .method(&method)
@@ -280,10 +354,21 @@ async fn a_reader_gets_the_level_and_the_text_that_it_asks_for() {
         events.map(|event| event.message().to_owned()).collect()
     };
     let warnings = messages(&format!("level=warn&text={first}")).await;
-    assert_eq!(warnings, ["a warn line", "an error line", "a line on stderr"]);
+    assert_eq!(
+        warnings,
+        ["a warn line", "an error line", "a line on stderr"]
+    );
     assert_eq!(messages("text=on%20stdout").await, ["a line on stdout"; 2]);
-    let of_second = host.live(&token, &format!("follow=false&text={second}")).await.rest().await;
-    assert!(of_second.iter().all(|event| event.data["request_id"] == second.as_str()));
+    let of_second = host
+        .live(&token, &format!("follow=false&text={second}"))
+        .await
+        .rest()
+        .await;
+    assert!(
+        of_second
+            .iter()
+            .all(|event| event.data["request_id"] == second.as_str())
+    );
     assert_eq!(messages("text=nothing-of-it").await, [""; 0]);
 }
 
@@ -296,8 +381,14 @@ async fn no_secret_is_in_a_live_log() {
     assert_eq!(reply.code(), "guest-trap");
     let events = host.told(&token, reply.request_id()).await;
     let text: String = events.iter().map(|event| event.data.to_string()).collect();
-    assert!(text.contains("logged [secret key] and [secret key]"), "{text}");
-    assert!(!text.contains("S3cret") && !text.contains("Valu3"), "{text}");
+    assert!(
+        text.contains("logged [secret key] and [secret key]"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("S3cret") && !text.contains("Valu3"),
+        "{text}"
+    );
     // What a reader looks for is held against what is shown.
     let query = "follow=false&text=S3cret";
     assert!(host.live(&token, query).await.rest().await.is_empty());
@@ -312,17 +403,29 @@ async fn a_live_log_tells_nothing_of_the_operators_network() {
         _ => Some(Vec::new()),
     });
     let host = TestHost::builder().dns(&dns.await).start().await;
-    for (name, because) in [("inside.test", "has no public address"), ("none.test", "cannot resolve")] {
+    for (name, because) in [
+        ("inside.test", "has no public address"),
+        ("none.test", "cannot resolve"),
+    ] {
         let url = format!("http://{name}/");
         let token = host.token_with_grants(guests::CALLS, &[&format!("* {url}")]);
         let reply = host.get(&token, &format!("/?n=1&url={url}")).await;
         let told = host.told(&token, reply.request_id()).await;
-        let line = told.iter().find(|event| event.message().contains("reason="));
+        let line = told
+            .iter()
+            .find(|event| event.message().contains("reason="));
         let line = line.expect("a denial").message();
         assert!(line.contains(name) && line.contains(because), "{line}");
-        assert!(!line.contains("10.20.30.40") && !line.contains("127.0.0.1"), "{line}");
+        assert!(
+            !line.contains("10.20.30.40") && !line.contains("127.0.0.1"),
+            "{line}"
+        );
     }
-    assert!(lines_of("10.20.30.40").iter().any(|line| line.contains("webtask::guest")));
+    assert!(
+        lines_of("10.20.30.40")
+            .iter()
+            .any(|line| line.contains("webtask::guest"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -338,7 +441,10 @@ async fn a_revoked_or_expired_token_reads_no_more() {
     assert_eq!(host.send(revoke.expect("a request")).await.status, 200);
     let rest = live.rest().await;
     assert_eq!(rest.len(), 1, "{rest:#?}");
-    assert_eq!((rest[0].name.as_str(), &rest[0].data["code"]), ("end", &"token-revoked".into()));
+    assert_eq!(
+        (rest[0].name.as_str(), &rest[0].data["code"]),
+        ("end", &"token-revoked".into())
+    );
     assert_eq!(host.unread(&token, "", &[]).await.code(), "token-revoked");
 
     let mut claims = claims_for(guests::LOGGER);
@@ -365,9 +471,14 @@ async fn live_logs_do_not_hold_up_the_end() {
     host.end();
     for live in [live, over_http2] {
         let rest = live.rest().await;
-        assert_eq!(rest.last().map(|event| event.data["code"].clone()), Some("draining".into()));
+        assert_eq!(
+            rest.last().map(|event| event.data["code"].clone()),
+            Some("draining".into())
+        );
     }
-    tokio::time::timeout(SOON, host.ended()).await.expect("long before it has to");
+    tokio::time::timeout(SOON, host.ended())
+        .await
+        .expect("long before it has to");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -381,8 +492,17 @@ async fn readers_of_live_logs_are_bounded() {
     let mut readers = vec![host.live(&token, "").await, host.live(&token, "").await];
     let refused = async |token: &str, limit: &str| {
         let reply = host.unread(token, "", &[]).await;
-        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (429, "log-readers"));
-        assert_eq!((&reply.json()["limit"], reply.headers.contains_key("retry-after")), (&limit.into(), true));
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (429, "log-readers")
+        );
+        assert_eq!(
+            (
+                &reply.json()["limit"],
+                reply.headers.contains_key("retry-after")
+            ),
+            (&limit.into(), true)
+        );
     };
     refused(&token, "tenant-log-readers").await;
     readers.push(host.live(&other, "").await);
@@ -392,7 +512,10 @@ async fn readers_of_live_logs_are_bounded() {
     refused(&token_of(&host, guests::LOGGER, "third"), "log-readers").await;
     // Whoever leaves gives his place back.
     let left = readers.remove(0);
-    let id = left.headers["webtask-request-id"].to_str().expect("text").to_owned();
+    let id = left.headers["webtask-request-id"]
+        .to_str()
+        .expect("text")
+        .to_owned();
     drop(left);
     wait_for_line(&id, "webtask::access").await;
     host.live(&token, "").await;
@@ -443,7 +566,10 @@ async fn a_history_has_its_lines_and_says_what_is_missing() {
     let last = kept[3].id.clone().expect("an id");
     let back = async |id: &str| {
         let fields = [("last-event-id", id)];
-        host.live_with(&acme, "follow=false", &fields).await.rest().await
+        host.live_with(&acme, "follow=false", &fields)
+            .await
+            .rest()
+            .await
     };
     assert_eq!(back(&last).await.len(), 0);
     lines(4).await;
@@ -456,7 +582,10 @@ async fn a_history_has_its_lines_and_says_what_is_missing() {
     assert_eq!((missed[0].name.as_str(), &missed[0].id), ("dropped", &None));
     assert_eq!(missed[0].data, json!({ "count": 16, "because": "history" }));
     let restarted = back("ffffffff-12").await;
-    assert_eq!(restarted[0].data, json!({ "count": null, "because": "restart" }));
+    assert_eq!(
+        restarted[0].data,
+        json!({ "count": null, "because": "restart" })
+    );
     assert_eq!(restarted.len(), 11);
 }
 
@@ -476,9 +605,7 @@ async fn a_reader_that_does_not_keep_up_loses_lines_and_holds_up_nobody() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("an option");
     let mut slow = socket.connect(host.address).await.expect("it listens");
-    let request = format!(
-        "GET /v1/logs HTTP/1.1\r\nhost: x\r\nwebtask-token: {token}\r\n\r\n"
-    );
+    let request = format!("GET /v1/logs HTTP/1.1\r\nhost: x\r\nwebtask-token: {token}\r\n\r\n");
     slow.write_all(request.as_bytes()).await.expect("sent");
     let mut read = vec![0; 12];
     slow.read_exact(&mut read).await.expect("a head");
@@ -498,19 +625,26 @@ async fn a_reader_that_does_not_keep_up_loses_lines_and_holds_up_nobody() {
             }
         }
     };
-    let text = tokio::time::timeout(SOON * 2, text).await.expect("it is told");
+    let text = tokio::time::timeout(SOON * 2, text)
+        .await
+        .expect("it is told");
     let count = |name: &str| text.matches(&format!("event: {name}\n")).count() as u64;
     let dropped: u64 = text
         .split("event: dropped\ndata: ")
         .skip(1)
         .map(|data| {
-            let data: Value = serde_json::from_str(data.lines().next().expect("a line")).expect("JSON");
+            let data: Value =
+                serde_json::from_str(data.lines().next().expect("a line")).expect("JSON");
             assert_eq!(data["because"], "slow-reader");
             data["count"].as_u64().expect("a number")
         })
         .sum();
     assert!(dropped > 1_000, "{dropped}");
-    assert_eq!(count("log") + count("invocation") + dropped, LINES + 1, "{dropped}");
+    assert_eq!(
+        count("log") + count("invocation") + dropped,
+        LINES + 1,
+        "{dropped}"
+    );
 }
 
 /// A guest that logs as much as it may keeps the history of no other tenant from its authors.
@@ -527,7 +661,12 @@ async fn a_tenant_that_floods_its_log_leaves_others_theirs() {
         assert_eq!(host.get(&loud, "/?lines=500&size=100").await.status, 200);
     }
     assert_eq!(requests(&host, &quiet).await, [kept]);
-    let bytes: usize = host.history(&loud).await.iter().map(|event| event.message().len()).sum();
+    let bytes: usize = host
+        .history(&loud)
+        .await
+        .iter()
+        .map(|event| event.message().len())
+        .sum();
     assert!(bytes <= 64 << 10, "{bytes}");
 }
 
@@ -538,7 +677,10 @@ async fn requests_that_do_not_get_in_write_few_lines_or_none() {
     let token = host.token(examples::HELLO);
     let post_only = attenuate(
         &token,
-        &Caveat { methods: Some(vec!["POST".into()]), ..Caveat::default() },
+        &Caveat {
+            methods: Some(vec!["POST".into()]),
+            ..Caveat::default()
+        },
     );
     let post_only = post_only.expect("valid");
     for _ in 0..200 {
@@ -547,11 +689,23 @@ async fn requests_that_do_not_get_in_write_few_lines_or_none() {
     }
     let events = host.history(&token).await;
     assert!(!events.is_empty(), "the author is told");
-    assert!(events.iter().any(|event| event.message().starts_with("method-denied: ")));
+    assert!(
+        events
+            .iter()
+            .any(|event| event.message().starts_with("method-denied: "))
+    );
     assert!(events.len() < 200, "{}", events.len());
     // The wire: an event stream is read by whoever reads HTTP.
-    let request = Request::get("/v1/logs?follow=false").header("host", "x").header("webtask-token", &token);
-    let response = exchange(host.address, request.body(Empty::<Bytes>::new()).expect("a request"));
+    let request = Request::get("/v1/logs?follow=false")
+        .header("host", "x")
+        .header("webtask-token", &token);
+    let response = exchange(
+        host.address,
+        request.body(Empty::<Bytes>::new()).expect("a request"),
+    );
     let response = tokio::time::timeout(Duration::from_secs(30), response).await;
-    assert_eq!(response.expect("an answer").headers()["content-type"], "text/event-stream");
+    assert_eq!(
+        response.expect("an answer").headers()["content-type"],
+        "text/event-stream"
+    );
 }

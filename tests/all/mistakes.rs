@@ -102,21 +102,47 @@ async fn without_debug_information_the_log_says_how_to_have_it() {
     let host = host().await;
     let claims = claims_for(guests::MISTAKES);
     let lines = told(&host, &claims, "/panic", "guest-trap").await;
-    has(&lines, &["backtrace: ", "debug = \"line-tables-only\"", "strip"]);
+    has(
+        &lines,
+        &["backtrace: ", "debug = \"line-tables-only\"", "strip"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loop_without_an_end_says_where_it_is() {
     let host = host().await;
     let lines = told_with_lines(&host, "/loop", "guest-cpu", &["count_up", "mistakes.rs:"]).await;
-    has(&lines, &["the webtask was ended: ", "300ms", "limit cpu", "a loop without an end", "--limit cpu="]);
+    has(
+        &lines,
+        &[
+            "the webtask was ended: ",
+            "300ms",
+            "limit cpu",
+            "a loop without an end",
+            "--limit cpu=",
+        ],
+    );
     // Also where the wall-clock time is what ends it.
     let hasty = TestHost::builder()
         .limits(|limits| limits.wall = Duration::from_millis(300))
         .start()
         .await;
-    let lines = told_with_lines(&hasty, "/loop", "guest-deadline", &["count_up", "mistakes.rs:"]).await;
-    has(&lines, &["the webtask was ended: ", "300ms", "limit wall", "--limit wall="]);
+    let lines = told_with_lines(
+        &hasty,
+        "/loop",
+        "guest-deadline",
+        &["count_up", "mistakes.rs:"],
+    )
+    .await;
+    has(
+        &lines,
+        &[
+            "the webtask was ended: ",
+            "300ms",
+            "limit wall",
+            "--limit wall=",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,8 +151,21 @@ async fn a_wait_without_an_end_says_what_to_do() {
         .limits(|limits| limits.wall = Duration::from_millis(300))
         .start()
         .await;
-    let lines = told(&host, &claims_for(debug::MISTAKES), "/wait", "guest-deadline").await;
-    has(&lines, &["the webtask was ended: ", "limit wall", "wait for something"]);
+    let lines = told(
+        &host,
+        &claims_for(debug::MISTAKES),
+        "/wait",
+        "guest-deadline",
+    )
+    .await;
+    has(
+        &lines,
+        &[
+            "the webtask was ended: ",
+            "limit wall",
+            "wait for something",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,16 +174,31 @@ async fn too_much_memory_says_where_and_which_limit() {
         .limits(|limits| limits.memory = 8 << 20)
         .start()
         .await;
-    let lines = told_with_lines(&host, "/memory", "guest-memory", &["gather", "mistakes.rs:"]).await;
+    let lines = told_with_lines(
+        &host,
+        "/memory",
+        "guest-memory",
+        &["gather", "mistakes.rs:"],
+    )
+    .await;
     has(&lines, &["memory allocation of 1048576 bytes failed"]);
-    has(&lines, &["the webtask failed: ", "limit memory", "--limit memory="]);
+    has(
+        &lines,
+        &["the webtask failed: ", "limit memory", "--limit memory="],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recursion_without_an_end_says_where_it_is() {
     let host = host().await;
     let place = "mistakes.rs:";
-    told_with_lines(&host, "/deep", "guest-trap", &["descend (", place, "descend (", place]).await;
+    told_with_lines(
+        &host,
+        "/deep",
+        "guest-trap",
+        &["descend (", place, "descend (", place],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,7 +206,10 @@ async fn a_secret_that_is_not_there_or_is_bound_says_which_flag() {
     let host = host().await;
     let mut claims = claims_for(debug::MISTAKES);
     let lines = told(&host, &claims, "/secret", "ok").await;
-    has(&lines, &["no secret \"stripe-key\"", "--secret stripe-key=VALUE"]);
+    has(
+        &lines,
+        &["no secret \"stripe-key\"", "--secret stripe-key=VALUE"],
+    );
     let slot = "POST https://api.stripe.com/v1/charges authorization: Bearer {}";
     let bound = SecretClaim {
         value: Secret::new("sk_live_1234567890".to_owned()),
@@ -160,10 +217,25 @@ async fn a_secret_that_is_not_there_or_is_bound_says_which_flag() {
     };
     claims.secrets.insert("stripe-key".into(), bound);
     let lines = told(&host, &claims, "/secret", "ok").await;
-    has(&lines, &["secret \"stripe-key\" is bound", "the runtime writes it", "without --bind stripe-key="]);
+    has(
+        &lines,
+        &[
+            "secret \"stripe-key\" is bound",
+            "the runtime writes it",
+            "without --bind stripe-key=",
+        ],
+    );
     // A component that says what it needs is not run without it.
     let lines = told(&host, &claims_for(guests::NEEDS), "/", "secret-missing").await;
-    has(&lines, &["secret-missing: ", "other.key", "stripe-key", "--secret-file"]);
+    has(
+        &lines,
+        &[
+            "secret-missing: ",
+            "other.key",
+            "stripe-key",
+            "--secret-file",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,12 +244,18 @@ async fn a_call_that_is_not_granted_says_which_flag() {
     let claims = claims_for(debug::MISTAKES);
     let url = "https://api.example.com/v1/orders";
     let lines = told(&host, &claims, &format!("/call?url={url}"), "ok").await;
-    has(&lines, &["reason=no-grant", &format!("--allow 'GET {url}'")]);
+    has(
+        &lines,
+        &["reason=no-grant", &format!("--allow 'GET {url}'")],
+    );
     // A grant of an address that nobody opened, and one of a server that is down.
     let mut claims = claims_for(debug::MISTAKES);
     claims.out = vec!["* http://10.0.0.1/*".parse().expect("a grant")];
     let lines = told(&host, &claims, "/call?url=http://10.0.0.1/x", "ok").await;
-    has(&lines, &["reason=private-address", "--allow-private 10.0.0.1"]);
+    has(
+        &lines,
+        &["reason=private-address", "--allow-private 10.0.0.1"],
+    );
     let gone = Origin::start(|_| http::Response::default()).await.url("/");
     claims.out = vec![format!("* {gone}*").parse().expect("a grant")];
     let lines = told(&host, &claims, &format!("/call?url={gone}"), "ok").await;
@@ -198,11 +276,27 @@ async fn code_that_is_no_webtask_says_what_it_should_be() {
         .code(dir.path().to_str().expect("text"))
         .start()
         .await;
-    let program = told(&host, &claims_for(guests::PROGRAM), "/", "component-invalid").await;
-    has(&program, &["component-invalid: ", "wasi:http/incoming-handler@0.2", "#[webtask::main]"]);
+    let program = told(
+        &host,
+        &claims_for(guests::PROGRAM),
+        "/",
+        "component-invalid",
+    )
+    .await;
+    has(
+        &program,
+        &[
+            "component-invalid: ",
+            "wasi:http/incoming-handler@0.2",
+            "#[webtask::main]",
+        ],
+    );
     let module = written(dir.path(), "module.wasm", b"\0asm\x01\0\0\0");
     let lines = told(&host, &claims_of(&module), "/", "component-invalid").await;
-    has(&lines, &["core WebAssembly module", "--target wasm32-wasip2"]);
+    has(
+        &lines,
+        &["core WebAssembly module", "--target wasm32-wasip2"],
+    );
     let text = written(dir.path(), "text.wasm", b"#!/bin/sh\n");
     let lines = told(&host, &claims_of(&text), "/", "component-invalid").await;
     has(&lines, &["it is not WebAssembly"]);
@@ -210,7 +304,14 @@ async fn code_that_is_no_webtask_says_what_it_should_be() {
     let claims = claims_of(&text);
     written(dir.path(), "text.wasm", b"other");
     let lines = told(&host, &claims, "/", "component-digest").await;
-    has(&lines, &["component-digest: ", "SHA-256", "mint a token for the new code"]);
+    has(
+        &lines,
+        &[
+            "component-digest: ",
+            "SHA-256",
+            "mint a token for the new code",
+        ],
+    );
     std::fs::remove_file(&text).expect("it is there");
     let lines = told(&host, &claims, "/", "component-fetch").await;
     has(&lines, &["component-fetch: ", "text.wasm", "no such file"]);
@@ -222,6 +323,9 @@ async fn a_run_that_goes_well_is_one_line_and_what_it_said() {
     let token = host.seal(&claims_for(debug::MISTAKES));
     let reply = host.get(&token, "/").await;
     let events = host.told(&token, reply.request_id()).await;
-    let names: Vec<&str> = events.iter().map(|event: &Event| event.name.as_str()).collect();
+    let names: Vec<&str> = events
+        .iter()
+        .map(|event: &Event| event.name.as_str())
+        .collect();
     assert_eq!(names, ["log", "invocation"], "{events:#?}");
 }

@@ -39,7 +39,12 @@ pub struct Live {
     pub comments: usize,
 }
 
-fn request(address: SocketAddr, token: &str, query: &str, fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
+fn request(
+    address: SocketAddr,
+    token: &str,
+    query: &str,
+    fields: &[(&str, &str)],
+) -> Request<Empty<Bytes>> {
     let mut request = Request::get(format!("/v1/logs?{query}"))
         .header("host", address.to_string())
         .header("authorization", format!("Bearer {token}"));
@@ -78,7 +83,8 @@ impl Live {
             let frame = tokio::time::timeout(SOON, self.body.frame()).await;
             let frame = frame.expect("something happens")?.expect("a whole stream");
             let data = frame.into_data().expect("no trailers");
-            self.read.push_str(std::str::from_utf8(&data).expect("UTF-8"));
+            self.read
+                .push_str(std::str::from_utf8(&data).expect("UTF-8"));
         }
     }
 

@@ -166,7 +166,11 @@ impl Asked {
                 ("follow", "true") => asked.follow = true,
                 ("follow", "false") => asked.follow = false,
                 ("follow", _) => return Err(Error::BadRequest("follow is neither true nor false")),
-                _ => return Err(Error::BadRequest("a parameter is none of level, text and follow")),
+                _ => {
+                    return Err(Error::BadRequest(
+                        "a parameter is none of level, text and follow",
+                    ));
+                }
             }
         }
         Ok(asked)

@@ -155,7 +155,13 @@ impl GuestLog {
         match left {
             0 => {}
             1 => self.host(Level::Warn, "more was denied, and is not logged"),
-            _ => self.emit(Level::Warn, HOST, text.as_bytes(), PIECE, author.map(str::as_bytes)),
+            _ => self.emit(
+                Level::Warn,
+                HOST,
+                text.as_bytes(),
+                PIECE,
+                author.map(str::as_bytes),
+            ),
         }
     }
 
@@ -179,14 +185,7 @@ impl GuestLog {
     }
 
     /// To the log of the process, and to the author: the same text, or another one.
-    fn emit(
-        &self,
-        level: Level,
-        context: &str,
-        text: &[u8],
-        most: usize,
-        author: Option<&[u8]>,
-    ) {
+    fn emit(&self, level: Level, context: &str, text: &[u8], most: usize, author: Option<&[u8]>) {
         let Invocation {
             request_id,
             token_id,

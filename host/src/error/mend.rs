@@ -47,7 +47,9 @@ impl Error {
             }
             Self::Invoke(error) => return error.mend(),
             Self::Load(error) => match &**error {
-                LoadError::Invalid { reason, .. } if NO_HANDLER.iter().all(|part| reason.contains(part)) => {
+                LoadError::Invalid { reason, .. }
+                    if NO_HANDLER.iter().all(|part| reason.contains(part)) =>
+                {
                     "a webtask answers requests: it exports wasi:http/incoming-handler@0.2 or wasi:http/handler@0.3; in Rust #[webtask::main] on `async fn main(request: Request)` makes that export"
                 }
                 LoadError::CompileMemory { .. }
@@ -91,7 +93,10 @@ fn of_reason(reason: &str) -> &str {
         "a redirect without",
     ];
     const INSTEAD: [(&str, &str); 5] = [
-        ("not a public address", "its name has no public address, and code comes from public ones"),
+        (
+            "not a public address",
+            "its name has no public address, and code comes from public ones",
+        ),
         ("cannot resolve", "its name does not resolve"),
         ("cannot connect", "nobody accepts connections there"),
         ("TLS with", "the TLS handshake failed"),
@@ -172,7 +177,10 @@ mod tests {
                 url: mirror.clone(),
                 reason: reason.to_owned(),
             });
-            assert!(told.starts_with("component-fetch: cannot fetch https://code.example.com/a.wasm: "), "{told}");
+            assert!(
+                told.starts_with("component-fetch: cannot fetch https://code.example.com/a.wasm: "),
+                "{told}"
+            );
             for hidden in ["mirror", "10.", "/etc", "key="] {
                 assert!(!told.contains(hidden), "{told}");
             }
@@ -181,14 +189,22 @@ mod tests {
             url: mirror.clone(),
             reason: "the origin answered 404 Not Found".to_owned(),
         });
-        assert!(told.ends_with("the origin answered 404 Not Found"), "{told}");
+        assert!(
+            told.ends_with("the origin answered 404 Not Found"),
+            "{told}"
+        );
         let told = load(LoadError::Timeout {
             what: "fetching",
             url: mirror,
             limit: std::time::Duration::from_secs(1),
         });
         assert!(!told.contains("mirror"), "{told}");
-        let told = Error::Internal("thread at /srv/x".to_owned()).author("").unwrap_or_default();
-        assert!(told.starts_with("internal: ") && !told.contains("/srv"), "{told}");
+        let told = Error::Internal("thread at /srv/x".to_owned())
+            .author("")
+            .unwrap_or_default();
+        assert!(
+            told.starts_with("internal: ") && !told.contains("/srv"),
+            "{told}"
+        );
     }
 }

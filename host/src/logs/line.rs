@@ -130,11 +130,17 @@ impl Line {
             What::Said { context, text } => context.capacity().saturating_add(text.capacity()),
             What::Ended(ended) => {
                 let limits = ended.limits.as_ref().map_or(0, String::len);
-                size_of::<Ended>().saturating_add(limits).saturating_add(128)
+                size_of::<Ended>()
+                    .saturating_add(limits)
+                    .saturating_add(128)
             }
         };
         let links = self.about.links.len().saturating_add(self.about.iss.len());
-        let ids = self.about.request_id.len().saturating_add(self.about.token_id.len());
+        let ids = self
+            .about
+            .request_id
+            .len()
+            .saturating_add(self.about.token_id.len());
         let about = links.saturating_mul(16).saturating_add(ids);
         let all = OVERHEAD.saturating_add(texts).saturating_add(about);
         all as u64
@@ -156,7 +162,11 @@ impl Line {
         };
         let seconds = utc(self.time / 1_000);
         let shown = Shown {
-            time: format!("{}.{:03}Z", seconds.trim_end_matches('Z'), self.time % 1_000),
+            time: format!(
+                "{}.{:03}Z",
+                seconds.trim_end_matches('Z'),
+                self.time % 1_000
+            ),
             level: self.level,
             request_id: &self.about.request_id,
             token_id: &self.about.token_id,

@@ -127,7 +127,12 @@ impl Logs {
     }
 
     /// A reader of the lines of `tenant` that pass the filter, after `position` or from the beginning of the history.
-    pub(crate) fn read(&self, tenant: &Arc<str>, filter: Filter, position: Option<Position>) -> Reader {
+    pub(crate) fn read(
+        &self,
+        tenant: &Arc<str>,
+        filter: Filter,
+        position: Option<Position>,
+    ) -> Reader {
         let process = &self.shared.process;
         match self.shared.of(tenant) {
             Some(log) => Reader::new(log, process, filter, position),

@@ -139,7 +139,9 @@ impl Reader {
                 (Some(Missing::Unknown), _) => (Some((None, Because::History)), None),
                 _ => (None, number),
             };
-            waiting.entries.extend(dropped.map(|(count, because)| Entry::Dropped(count, because)));
+            waiting
+                .entries
+                .extend(dropped.map(|(count, because)| Entry::Dropped(count, because)));
             let kept = state.after(number).filter(|line| queue.filter.passes(line));
             waiting.entries.extend(kept.cloned().map(Entry::Line));
             waiting.history = waiting.entries.len();

@@ -153,7 +153,11 @@ impl Source {
             Entry::Dropped(count, because) => {
                 let (count, because) = (*count, *because);
                 let data = serde_json::to_string(&Dropped { count, because });
-                write!(text, "event: dropped\ndata: {}\n\n", data.unwrap_or_default())
+                write!(
+                    text,
+                    "event: dropped\ndata: {}\n\n",
+                    data.unwrap_or_default()
+                )
             }
         };
     }

@@ -2,10 +2,7 @@
 
 use webtask_token::LinkId;
 
-use super::{
-    reader::{Because, Entry},
-    *,
-};
+use super::{reader::Entry, *};
 
 fn logs(change: impl FnOnce(&mut Limits)) -> Logs {
     let mut limits = Limits::default();
@@ -44,7 +41,8 @@ fn read(reader: &Reader) -> (Vec<String>, String) {
         match entry {
             Entry::Dropped(count, because) => read.push(format!("{count:?} {because:?}")),
             Entry::Line(line) => {
-                let data: serde_json::Value = serde_json::from_str(&line.json()).unwrap_or_default();
+                let data: serde_json::Value =
+                    serde_json::from_str(&line.json()).unwrap_or_default();
                 read.push(data["message"].as_str().unwrap_or("no text").to_owned());
                 id = reader.id(&line);
             }
@@ -98,8 +96,16 @@ fn all_histories_together_are_bounded_and_those_of_no_use_go_first() {
     assert_eq!(history(&logs, "tenant-0").len(), 3);
     logs.shared.forget_oldest();
     assert!(logs.shared.total.load(Ordering::Relaxed) <= 15_000);
-    assert!(history(&logs, "tenant-0").is_empty(), "the oldest goes first");
-    say(&logs, &about("tenant-39", &[1], &[]), Level::Info, "there is room");
+    assert!(
+        history(&logs, "tenant-0").is_empty(),
+        "the oldest goes first"
+    );
+    say(
+        &logs,
+        &about("tenant-39", &[1], &[]),
+        Level::Info,
+        "there is room",
+    );
     assert_eq!(history(&logs, "tenant-39"), ["there is room"]);
 }
 
@@ -108,7 +114,12 @@ async fn room_is_made_before_there_is_none() {
     let logs = logs(|limits| (limits.log_history, limits.log_history_total) = (4_000, 20_000));
     for n in 0..200 {
         let name = format!("tenant-{n}");
-        say(&logs, &about(&name, &[1], &[]), Level::Info, &"x".repeat(700));
+        say(
+            &logs,
+            &about(&name, &[1], &[]),
+            Level::Info,
+            &"x".repeat(700),
+        );
         let high = 20_000 / 8 * 7;
         while logs.shared.total.load(Ordering::Relaxed) > high {
             tokio::task::yield_now().await;
@@ -136,15 +147,28 @@ fn a_reader_sees_what_its_token_may_and_nothing_else() {
         let filter = Filter::new(scope, Level::Trace, "");
         read(&logs.read(&"a".into(), filter, None)).0
     };
-    assert_eq!(seen(Scope::Link(link(1))), ["root", "narrowed", "twice narrowed", "its sister"]);
+    assert_eq!(
+        seen(Scope::Link(link(1))),
+        ["root", "narrowed", "twice narrowed", "its sister"]
+    );
     assert_eq!(seen(Scope::Link(link(2))), ["narrowed", "twice narrowed"]);
     assert_eq!(seen(Scope::Link(link(3))), ["twice narrowed"]);
-    assert_eq!(seen(Scope::Issuer(link(9))), ["minted", "minted by a narrower issuer"]);
-    assert_eq!(seen(Scope::Issuer(link(8))), ["minted by a narrower issuer"]);
+    assert_eq!(
+        seen(Scope::Issuer(link(9))),
+        ["minted", "minted by a narrower issuer"]
+    );
+    assert_eq!(
+        seen(Scope::Issuer(link(8))),
+        ["minted by a narrower issuer"]
+    );
     assert_eq!(seen(Scope::Issuer(link(1))), [""; 0]);
     assert_eq!(seen(Scope::Tenant).len(), 6);
     // The same of lines to come.
-    let reader = logs.read(&"a".into(), Filter::new(Scope::Link(link(4)), Level::Warn, "odd"), None);
+    let reader = logs.read(
+        &"a".into(),
+        Filter::new(Scope::Link(link(4)), Level::Warn, "odd"),
+        None,
+    );
     for (links, level, text) in [
         (&[4][..], Level::Warn, "odd"),
         (&[4], Level::Info, "odd but not worth it"),
@@ -153,7 +177,12 @@ fn a_reader_sees_what_its_token_may_and_nothing_else() {
     ] {
         say(&logs, &about("a", links, &[]), level, text);
     }
-    say(&logs, &about("b", &[4], &[]), Level::Error, "odd, and another tenant's");
+    say(
+        &logs,
+        &about("b", &[4], &[]),
+        Level::Error,
+        "odd, and another tenant's",
+    );
     assert_eq!(read(&reader).0, ["odd"]);
 }
 
@@ -161,7 +190,11 @@ fn a_reader_sees_what_its_token_may_and_nothing_else() {
 fn a_slow_reader_is_told_how_many_lines_it_lost_and_where() {
     let logs = logs(|limits| limits.log_history_lines = 1);
     let (mine, other) = (about("a", &[1], &[]), about("a", &[2], &[]));
-    let reader = logs.read(&"a".into(), Filter::new(Scope::Link(link(1)), Level::Trace, ""), None);
+    let reader = logs.read(
+        &"a".into(),
+        Filter::new(Scope::Link(link(1)), Level::Trace, ""),
+        None,
+    );
     for n in 0..1_500 {
         say(&logs, &mine, Level::Info, &n.to_string());
         say(&logs, &other, Level::Info, "not its own");
@@ -169,7 +202,12 @@ fn a_slow_reader_is_told_how_many_lines_it_lost_and_where() {
     let (first, _) = read(&reader);
     let lost = 1_500 - (first.len() as u64 - 1);
     assert_eq!(first.last(), Some(&format!("{:?} SlowReader", Some(lost))));
-    assert!(first[..first.len() - 1].iter().enumerate().all(|(n, text)| *text == n.to_string()));
+    assert!(
+        first[..first.len() - 1]
+            .iter()
+            .enumerate()
+            .all(|(n, text)| *text == n.to_string())
+    );
     say(&logs, &mine, Level::Info, "after");
     assert_eq!(read(&reader).0, ["after"]);
     // In bytes as well; and nothing is held for a reader that is gone.
@@ -177,12 +215,23 @@ fn a_slow_reader_is_told_how_many_lines_it_lost_and_where() {
     for _ in 0..100 {
         say(&logs, &mine, Level::Info, &text);
     }
-    let waits = reader.next().into_iter().chain(std::iter::from_fn(|| reader.next()));
-    let lines = waits.filter(|entry| matches!(entry, Entry::Line(_))).count();
+    let waits = reader
+        .next()
+        .into_iter()
+        .chain(std::iter::from_fn(|| reader.next()));
+    let lines = waits
+        .filter(|entry| matches!(entry, Entry::Line(_)))
+        .count();
     assert!((10..=16).contains(&lines), "{lines}");
-    let log = logs.shared.of(&"a".into()).map(|log| Arc::strong_count(&log));
+    let log = logs
+        .shared
+        .of(&"a".into())
+        .map(|log| Arc::strong_count(&log));
     drop(reader);
-    let after = logs.shared.of(&"a".into()).map(|log| Arc::strong_count(&log));
+    let after = logs
+        .shared
+        .of(&"a".into())
+        .map(|log| Arc::strong_count(&log));
     assert_eq!((log, after), (Some(3), Some(2)));
 }
 
@@ -205,7 +254,10 @@ fn who_comes_back_goes_on_where_he_was_and_is_told_what_is_missing() {
     for n in 4..10 {
         say(&logs, &of, Level::Info, &n.to_string());
     }
-    assert_eq!(back(all(), &id), ["Some(2) History", "5", "6", "7", "8", "9"]);
+    assert_eq!(
+        back(all(), &id),
+        ["Some(2) History", "5", "6", "7", "8", "9"]
+    );
     // Of lines that are not its own a reader is not told how many there were.
     let own = || Filter::new(Scope::Link(link(1)), Level::Trace, "");
     assert_eq!(back(own(), &id)[..2], ["None History", "5"]);
@@ -225,14 +277,26 @@ async fn the_memory_of_idle_tenants_is_given_back() {
     say(&logs, &read_by, Level::Info, "x");
     let reader = logs.read(&read_by.tenant, all(), None);
     let (_, id) = read(&logs.read(&idle.tenant, all(), None));
-    let tenants = || logs.shared.shards.iter().map(|shard| lock(shard).len()).sum::<usize>();
+    let tenants = || {
+        logs.shared
+            .shards
+            .iter()
+            .map(|shard| lock(shard).len())
+            .sum::<usize>()
+    };
     assert_eq!(tenants(), 2);
     tokio::time::sleep(IDLE + SWEEP * 2).await;
     assert_eq!(tenants(), 1, "one has a reader");
     drop(reader);
     tokio::time::sleep(SWEEP * 2).await;
-    assert_eq!((tenants(), logs.shared.total.load(Ordering::Relaxed)), (0, 0));
-    assert!(!logs.shared.watched.load(Ordering::Relaxed), "nobody looks any more");
+    assert_eq!(
+        (tenants(), logs.shared.total.load(Ordering::Relaxed)),
+        (0, 0)
+    );
+    assert!(
+        !logs.shared.watched.load(Ordering::Relaxed),
+        "nobody looks any more"
+    );
     // Whoever comes back is told that there is a gap, and not of how many.
     say(&logs, &idle, Level::Info, "later");
     let back = logs.read(&idle.tenant, all(), Some(id.parse().unwrap_or_default()));

@@ -44,12 +44,37 @@ fn a_call_has_its_token_and_its_body_from_wherever_they_are() {
     let (in_file, body) = (text(&in_file), format!("@{}", text(&body)));
     let environment = [("WEBTASK_TOKEN", token.as_str())];
     for (args, stdin, environment, echoed) in [
-        (vec!["invoke", &token, "/", "-d", "typed"], "", &[][..], "typed"),
+        (
+            vec!["invoke", &token, "/", "-d", "typed"],
+            "",
+            &[][..],
+            "typed",
+        ),
         (vec!["invoke", "-", "-d", &body], &token, &[], "of a file"),
-        (vec!["invoke", "--token-file", in_file, "/x", "-d", "@-"], "of stdin", &[], "of stdin"),
-        (vec!["invoke", "--token-file", in_file, "-d", "no path"], "", &[], "no path"),
-        (vec!["invoke", "/x", "-d", "hidden"], "", &environment, "hidden"),
-        (vec!["invoke", "--token", "-", "/x", "-d", "y"], &token, &[], "y"),
+        (
+            vec!["invoke", "--token-file", in_file, "/x", "-d", "@-"],
+            "of stdin",
+            &[],
+            "of stdin",
+        ),
+        (
+            vec!["invoke", "--token-file", in_file, "-d", "no path"],
+            "",
+            &[],
+            "no path",
+        ),
+        (
+            vec!["invoke", "/x", "-d", "hidden"],
+            "",
+            &environment,
+            "hidden",
+        ),
+        (
+            vec!["invoke", "--token", "-", "/x", "-d", "y"],
+            &token,
+            &[],
+            "y",
+        ),
     ] {
         let output = run_with(&[&args[..], &host].concat(), stdin, environment);
         assert_eq!(stdout(&output), echoed, "{args:?}");
@@ -57,13 +82,22 @@ fn a_call_has_its_token_and_its_body_from_wherever_they_are() {
     for (args, says) in [
         (vec!["invoke", "-", "-d", "@-"], "both come from stdin"),
         (vec!["invoke"], "there is no token"),
-        (vec!["invoke", &token, "-d", "@no/such/file"], "no/such/file"),
-        (vec!["invoke", &token, "-H", "no colon"], "is no header field"),
+        (
+            vec!["invoke", &token, "-d", "@no/such/file"],
+            "no/such/file",
+        ),
+        (
+            vec!["invoke", &token, "-H", "no colon"],
+            "is no header field",
+        ),
         (vec!["invoke", &token, "--watch"], "nothing to watch"),
         (vec!["invoke", &token, "--watch=soon"], "--watch=soon"),
     ] {
         let (status, said) = failure(&run_with(&[&args[..], &host].concat(), "", &[]));
-        assert!(status == 2 && said.contains(says), "{args:?}: {status}: {said}");
+        assert!(
+            status == 2 && said.contains(says),
+            "{args:?}: {status}: {said}"
+        );
         assert!(!said.contains(&token), "{said}");
     }
 }
@@ -72,20 +106,41 @@ fn a_call_has_its_token_and_its_body_from_wherever_they_are() {
 fn an_answer_goes_into_a_file_and_an_error_nowhere_if_asked() {
     let (dir, keys) = keyring();
     let server = serve(&keys);
-    let (echo, status) = (token(&keys, guests::ECHO), token(&keys, guests::STATUS));
+    let (echo, fails) = (token(&keys, guests::ECHO), token(&keys, guests::MISTAKES));
     let file = dir.path().join("answer");
     let to = text(&file);
-    let args = ["invoke", &echo, "-d", "kept", "-o", to, "--host", &server.address];
+    let args = [
+        "invoke",
+        &echo,
+        "-d",
+        "kept",
+        "-o",
+        to,
+        "--host",
+        &server.address,
+    ];
     assert_eq!(stdout(&run(&args)), "");
     assert_eq!(fs::read_to_string(&file).expect("a file"), "kept");
     for (fail, shown) in [(&[][..], true), (&["--fail"], false)] {
-        let args = ["invoke", &status, "/?status=404", "-i", "--host", &server.address];
+        let args = ["invoke", &fails, "/secret", "-i", "--host", &server.address];
         let output = run(&[&args[..], fail].concat());
         let (exit, said) = failure(&output);
-        assert!(exit == 1 && said.contains("HTTP/1.1 404") && said.contains("webtask-source: guest"), "{said}");
+        assert!(
+            exit == 1 && said.contains("HTTP/1.1 500") && said.contains("webtask-source: guest"),
+            "{said}"
+        );
         assert_eq!(!output.stdout.is_empty(), shown, "{output:?}");
     }
-    let nowhere = ["invoke", &echo, "-d", "x", "-o", "/no/such/directory/x", "--host", &server.address];
+    let nowhere = [
+        "invoke",
+        &echo,
+        "-d",
+        "x",
+        "-o",
+        "/no/such/directory/x",
+        "--host",
+        &server.address,
+    ];
     let (exit, said) = failure(&run(&nowhere));
     assert!(exit == 2 && said.contains("/no/such/directory/x"), "{said}");
 }
@@ -95,7 +150,17 @@ fn a_call_says_how_long_each_part_took_and_what_was_logged() {
     let (_dir, keys) = keyring();
     let server = serve(&keys);
     let token = token(&keys, guests::LOGGER);
-    let args = |token| ["invoke", token, "--time", "--logs", "--host", server.address.as_str()].map(str::to_owned);
+    let args = |token| {
+        [
+            "invoke",
+            token,
+            "--time",
+            "--logs",
+            "--host",
+            server.address.as_str(),
+        ]
+        .map(str::to_owned)
+    };
     let said = |token: &str| {
         let args = args(token);
         let output = run(&args.each_ref().map(String::as_str));
@@ -104,8 +169,17 @@ fn a_call_says_how_long_each_part_took_and_what_was_logged() {
     };
     let whole = said(&token);
     for part in [
-        "time: lookup ", ", connect ", ", first byte ", ", body ", ", total ",
-        "host: open ", ", load ", ", instantiate ", ", run ", ", cpu ", "MiB",
+        "time: lookup ",
+        ", connect ",
+        ", first byte ",
+        ", body ",
+        ", total ",
+        "host: open ",
+        ", load ",
+        ", instantiate ",
+        ", run ",
+        ", cpu ",
+        "MiB",
         " stdout: a line on stdout\n",
     ] {
         assert!(whole.contains(part), "{part:?} in {whole}");
@@ -114,8 +188,14 @@ fn a_call_says_how_long_each_part_took_and_what_was_logged() {
     // Of another token's log nothing, and the call is as good.
     let narrowed = stdout(&run(&["token", "attenuate", &token, "--method", "GET"]));
     let narrowed = said(&narrowed);
-    assert!(narrowed.contains("time: lookup ") && !narrowed.contains("host: open"), "{narrowed}");
-    assert!(narrowed.contains("note: nothing of the runtime's log: 403 denied"), "{narrowed}");
+    assert!(
+        narrowed.contains("time: lookup ") && !narrowed.contains("host: open"),
+        "{narrowed}"
+    );
+    assert!(
+        narrowed.contains("note: nothing of the runtime's log: 403 denied"),
+        "{narrowed}"
+    );
 }
 
 #[test]
@@ -126,7 +206,15 @@ fn a_call_is_made_again_when_its_file_changes() {
     let body = dir.path().join("body");
     fs::write(&body, "same\nfirst\n").expect("own directory");
     let data = format!("@{}", text(&body));
-    let args = ["invoke", &token, "-d", &data, "--watch", "--host", &server.address];
+    let args = [
+        "invoke",
+        &token,
+        "-d",
+        &data,
+        "--watch",
+        "--host",
+        &server.address,
+    ];
     let mut child = webtask(&args)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -150,5 +238,8 @@ fn a_call_is_made_again_when_its_file_changes() {
     let mut stderr = child.stderr.take().expect("piped");
     stderr.read_to_string(&mut said).expect("text");
     assert!(child.wait().expect("a child").success(), "{said}");
-    assert!(said.contains("body changed, calling again\n- first\n+ second one\n"), "{said}");
+    assert!(
+        said.contains("body changed, calling again\n- first\n+ second one\n"),
+        "{said}"
+    );
 }

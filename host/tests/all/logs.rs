@@ -85,13 +85,22 @@ fn logs_are_printed_as_an_author_reads_them() {
         assert!(text.contains(&line), "{line:?} in {text}");
     }
     // Not on a terminal: no colours, and nothing of the guest's reaches one in any case.
-    assert!(!text.contains('\u{1b}') && text.contains(r"\u{1b}[31mred"), "{text}");
+    assert!(
+        !text.contains('\u{1b}') && text.contains(r"\u{1b}[31mred"),
+        "{text}"
+    );
     let first = text.lines().next().expect("a line");
-    assert!(first.len() > 12 && first.as_bytes()[2] == b':' && first.as_bytes()[8] == b'.', "{first}");
+    assert!(
+        first.len() > 12 && first.as_bytes()[2] == b':' && first.as_bytes()[8] == b'.',
+        "{first}"
+    );
 
     let with = |more: &[&str]| stdout(&run(&[&args[..], more].concat()));
     let warnings = with(&["--level", "warn"]);
-    assert!(warnings.contains("a warn line") && !warnings.contains("INFO"), "{warnings}");
+    assert!(
+        warnings.contains("a warn line") && !warnings.contains("INFO"),
+        "{warnings}"
+    );
     assert_eq!(with(&["--text", "on stdout"]).lines().count(), 1);
     let json = with(&["--json"]);
     for line in json.lines() {
@@ -114,15 +123,26 @@ fn logs_say_why_there_are_none() {
     let file = crate::common::text(&file);
     let refused = run(&["logs", "--token-file", file, "--host", &server.address]);
     let (status, said) = failure(&refused);
-    assert!(status == 1 && said.contains("403 denied"), "{status}: {said}");
+    assert!(
+        status == 1 && said.contains("403 denied"),
+        "{status}: {said}"
+    );
     assert!(!said.contains(&narrowed), "{said}");
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let nobody = format!("http://{}", free.local_addr().expect("bound"));
     drop(free);
-    let (status, said) = failure(&run(&["logs", "--token", &whole, "--host", &nobody, "--follow"]));
-    assert!(status == 2 && said.contains("hint: is the runtime running"), "{status}: {said}");
+    let (status, said) = failure(&run(&[
+        "logs", "--token", &whole, "--host", &nobody, "--follow",
+    ]));
+    assert!(
+        status == 2 && said.contains("hint: is the runtime running"),
+        "{status}: {said}"
+    );
     let (status, said) = failure(&run(&["logs", "--host", &server.address]));
-    assert!(status == 2 && said.contains("--token-file"), "{status}: {said}");
+    assert!(
+        status == 2 && said.contains("--token-file"),
+        "{status}: {said}"
+    );
     let (status, _) = failure(&run(&["logs", "--token", &whole, "--level", "all"]));
     assert_eq!(status, 2);
 }
@@ -139,7 +159,9 @@ fn logs_that_are_followed_end_quietly() {
     request(&server.address, "GET", "/run", &token).expect("an answer");
     while !follows.line().contains(" ok in ") {}
     let pid = follows.child.id().to_string();
-    let killed = std::process::Command::new("kill").args(["-INT", &pid]).status();
+    let killed = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
     assert!(killed.expect("kill runs").success());
     assert_eq!(follows.end(), (Some(0), String::new()));
     // Nobody reads it any more, as with `head`.
@@ -169,7 +191,10 @@ fn answer(listener: &TcpListener, events: &str) -> String {
     let answer = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{events}"
     );
-    reader.get_mut().write_all(answer.as_bytes()).expect("it reads");
+    reader
+        .get_mut()
+        .write_all(answer.as_bytes())
+        .expect("it reads");
     head
 }
 
@@ -183,7 +208,10 @@ fn logs_go_on_after_a_break_and_tell_what_is_missing() {
         )
     };
     let asked = thread::spawn(move || {
-        let first = answer(&listener, &format!("retry: 10\n\n{}", line("p-7", "before")));
+        let first = answer(
+            &listener,
+            &format!("retry: 10\n\n{}", line("p-7", "before")),
+        );
         // An event that is cut in the middle was never there.
         let second = answer(&listener, "event: log\nid: p-8\ndata: {\"mess");
         let end = "event: end\ndata: {\"code\":\"token-revoked\"}\n\n";
@@ -192,20 +220,32 @@ fn logs_go_on_after_a_break_and_tell_what_is_missing() {
         let third = answer(&listener, &format!("{dropped}{after}{end}"));
         [first, second, third]
     });
-    let output = run(&["logs", "--token", "wt1.x", "--host", &host, "-f", "--level", "info", "--text", "a b"]);
+    let output = run(&[
+        "logs", "--token", "wt1.x", "--host", &host, "-f", "--level", "info", "--text", "a b",
+    ]);
     let (status, said) = failure(&output);
     let asked = asked.join().expect("three requests");
     assert_eq!(field(&asked[0], "last-event-id"), None);
     assert_eq!(field(&asked[1], "last-event-id"), Some("p-7"));
     assert_eq!(field(&asked[2], "last-event-id"), Some("p-7"));
-    assert!(asked[0].starts_with("GET /v1/logs?level=info&text=a+b&follow=true HTTP/1.1"), "{}", asked[0]);
+    assert!(
+        asked[0].starts_with("GET /v1/logs?level=info&text=a+b&follow=true HTTP/1.1"),
+        "{}",
+        asked[0]
+    );
     assert_eq!(field(&asked[0], "authorization"), Some("Bearer wt1.x"));
     let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(
         printed,
         "22:50:01.123 INFO  1 stdout: before\n22:50:01.123 INFO  1 stdout: after\\u{1b}[2J\n"
     );
-    assert!(status == 1 && said.contains("the runtime ended the log: token-revoked"), "{said}");
-    assert!(said.contains("3 lines are missing: they had gone out of the runtime's history"), "{said}");
+    assert!(
+        status == 1 && said.contains("the runtime ended the log: token-revoked"),
+        "{said}"
+    );
+    assert!(
+        said.contains("3 lines are missing: they had gone out of the runtime's history"),
+        "{said}"
+    );
     assert!(said.contains("connecting again in"), "{said}");
 }

@@ -120,7 +120,9 @@ impl<'a> Answered<'a> {
         let request_id = self.field("webtask-request-id");
         let in_log = self.in_log();
         let status = self.response.status().as_u16();
-        let body = Limited::new(self.response.into_body(), KEPT).collect().await;
+        let body = Limited::new(self.response.into_body(), KEPT)
+            .collect()
+            .await;
         let body = body.map_err(|error| {
             Failure::refused(format!("the answer broke off: {error}")).hint(in_log)
         })?;

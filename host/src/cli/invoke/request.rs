@@ -37,11 +37,17 @@ impl InvokeCommand {
             (first, second) => (first.as_ref(), second.as_deref()),
         };
         let token_on_stdin = token.map_or(self.presented.is_stdin(), |token| token.is_stdin());
-        let body = match self.data.as_deref().map(|data| (data, data.strip_prefix('@'))) {
+        let body = match self
+            .data
+            .as_deref()
+            .map(|data| (data, data.strip_prefix('@')))
+        {
             None => Body::None,
             Some((_, Some("-"))) if token_on_stdin => {
-                return Err(Failure::usage("the token and the body cannot both come from stdin")
-                    .hint("put the token into a file, --token-file, or into WEBTASK_TOKEN"));
+                return Err(
+                    Failure::usage("the token and the body cannot both come from stdin")
+                        .hint("put the token into a file, --token-file, or into WEBTASK_TOKEN"),
+                );
             }
             Some((_, Some("-"))) => Body::Whole(stdin()?),
             Some((_, Some(path))) => Body::File(path.into()),
@@ -61,7 +67,11 @@ impl InvokeCommand {
             token: Secret::new(token),
             uri: format!("{}/run/{path}", self.host.trim_end_matches('/')),
             method: method.transpose()?,
-            fields: self.header.iter().map(|text| field(text)).collect::<Result<_, _>>()?,
+            fields: self
+                .header
+                .iter()
+                .map(|text| field(text))
+                .collect::<Result<_, _>>()?,
             body,
         })
     }
@@ -83,9 +93,8 @@ impl InvokeCommand {
         let mut files = self.watch_file.clone();
         files.extend(call.file().cloned());
         if files.is_empty() && every.is_none() {
-            return Err(Failure::usage("there is nothing to watch").hint(
-                "name a file with --watch-file FILE or -d @FILE, or a time: --watch=2s",
-            ));
+            return Err(Failure::usage("there is nothing to watch")
+                .hint("name a file with --watch-file FILE or -d @FILE, or a time: --watch=2s"));
         }
         Ok(Some(Watched { files, every }))
     }
@@ -117,7 +126,11 @@ impl Call {
                     .into(),
             ),
         };
-        let default = if body.is_some() { Method::POST } else { Method::GET };
+        let default = if body.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
         let mut request = Request::builder()
             .method(self.method.clone().unwrap_or(default))
             .uri(&self.uri)

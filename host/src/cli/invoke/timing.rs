@@ -31,7 +31,10 @@ impl Clock {
         let shown = |time: Duration| millis(time.as_secs_f64() * 1e3);
         let mut parts = vec![
             format!("lookup {}", shown(timing.resolved)),
-            format!("connect {}", shown(timing.connected.saturating_sub(timing.resolved))),
+            format!(
+                "connect {}",
+                shown(timing.connected.saturating_sub(timing.resolved))
+            ),
         ];
         if let Some(shaken) = timing.shaken {
             let tls = shaken.saturating_sub(timing.connected);
@@ -39,7 +42,10 @@ impl Clock {
         }
         let first = timing.answered.saturating_sub(ready);
         parts.push(format!("first byte {}", shown(first)));
-        parts.push(format!("body {}", shown(total.saturating_sub(timing.answered))));
+        parts.push(format!(
+            "body {}",
+            shown(total.saturating_sub(timing.answered))
+        ));
         parts.push(format!("total {}", shown(total)));
         parts.join(", ")
     }

@@ -106,23 +106,41 @@ fn show(command: &InvokeCommand, kept: &Kept, last: Option<&Kept>) -> Result<(),
 fn difference(before: &Kept, after: &Kept) -> String {
     let mut text = String::new();
     if before.status != after.status {
-        text.push_str(&format!("webtask: status {} -> {}\n", before.status, after.status));
+        text.push_str(&format!(
+            "webtask: status {} -> {}\n",
+            before.status, after.status
+        ));
     }
-    let texts = (std::str::from_utf8(&before.body), std::str::from_utf8(&after.body));
+    let texts = (
+        std::str::from_utf8(&before.body),
+        std::str::from_utf8(&after.body),
+    );
     let (Ok(old), Ok(new)) = texts else {
         let (old, new) = (before.body.len(), after.body.len());
         text.push_str(&format!("webtask: {old} -> {new} bytes\n"));
         return text;
     };
     let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
-    let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
-    let (old, new) = (old.get(same..).unwrap_or_default(), new.get(same..).unwrap_or_default());
+    let same = old
+        .iter()
+        .zip(&new)
+        .take_while(|(old, new)| old == new)
+        .count();
+    let (old, new) = (
+        old.get(same..).unwrap_or_default(),
+        new.get(same..).unwrap_or_default(),
+    );
     let end = old.iter().rev().zip(new.iter().rev());
     let end = end.take_while(|(old, new)| old == new).count();
     for (sign, lines) in [('-', old), ('+', new)] {
-        let lines = lines.get(..lines.len().saturating_sub(end)).unwrap_or_default();
+        let lines = lines
+            .get(..lines.len().saturating_sub(end))
+            .unwrap_or_default();
         for line in lines.iter().take(LINES) {
-            text.push_str(&format!("{sign} {}\n", webtask_host::printable(line, 1 << 10)));
+            text.push_str(&format!(
+                "{sign} {}\n",
+                webtask_host::printable(line, 1 << 10)
+            ));
         }
         if lines.len() > LINES {
             let more = lines.len().saturating_sub(LINES);
@@ -150,7 +168,10 @@ mod tests {
             difference(&old, &new),
             "webtask: status 200 -> 500\n- b\n+ B\n+ b2\n"
         );
-        assert_eq!(difference(&kept(200, "x"), &kept(200, "x\u{1b}[2J")), "- x\n+ x\\u{1b}[2J\n");
+        assert_eq!(
+            difference(&kept(200, "x"), &kept(200, "x\u{1b}[2J")),
+            "- x\n+ x\\u{1b}[2J\n"
+        );
         let many: String = (0..100).map(|n| format!("{n}\n")).collect();
         let shown = difference(&kept(200, ""), &kept(200, &many));
         assert!(shown.lines().count() == LINES + 1 && shown.ends_with("+ ... 60 lines more\n"));

@@ -74,9 +74,9 @@ impl Wanted<'_> {
             request = request.header("last-event-id", last_id);
         }
         // Not the error's text: it may be of the header, which is the token.
-        let request = request.body(Full::default()).map_err(|_| {
-            Trouble::Refused(format!("{} or the token cannot be sent", self.host))
-        })?;
+        let request = request
+            .body(Full::default())
+            .map_err(|_| Trouble::Refused(format!("{} or the token cannot be sent", self.host)))?;
         let sent = webtask_host::send(request, LIMIT).await;
         let response =
             sent.map_err(|error| Trouble::Lost(format!("{}: {}", self.host, chain(&error))))?;
@@ -118,9 +118,8 @@ impl Live {
                 return Ok(Some(event));
             }
             let frame = tokio::time::timeout(SILENCE, self.body.frame()).await;
-            let frame = frame.map_err(|_| {
-                Trouble::Lost(format!("the runtime was silent for {SILENCE:?}"))
-            })?;
+            let frame = frame
+                .map_err(|_| Trouble::Lost(format!("the runtime was silent for {SILENCE:?}")))?;
             let Some(frame) = frame else {
                 return Ok(None);
             };
@@ -128,7 +127,9 @@ impl Live {
             let data = frame.into_data().unwrap_or_default();
             let events = self.parser.push(&data);
             self.waiting.extend(events.map_err(|_| {
-                Trouble::Refused("an event is larger than a megabyte; is that a webtask runtime?".into())
+                Trouble::Refused(
+                    "an event is larger than a megabyte; is that a webtask runtime?".into(),
+                )
             })?);
         }
     }

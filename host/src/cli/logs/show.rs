@@ -95,7 +95,10 @@ impl Line {
             "info" => colours.paint("32", &level),
             _ => colours.paint("2", &level),
         };
-        let time = self.time.split_once('T').map_or(&*self.time, |(_, time)| time);
+        let time = self
+            .time
+            .split_once('T')
+            .map_or(&*self.time, |(_, time)| time);
         let time = colours.paint("2", &plain(time.trim_end_matches('Z')));
         let id = self.request_id.rsplit('-').next().unwrap_or_default();
         let id = colours.paint("2", &plain(id));
@@ -153,13 +156,22 @@ mod tests {
                 "token_id":"x","context":"stderr\u001b[2J","message":"a\u001b]0;x\u0007b\u202e\r\nc"}"#,
         );
         let shown = said.shown(Colours::No);
-        assert!(shown.starts_with("22:50:01.123 WARN  00002f stderr"), "{shown:?}");
+        assert!(
+            shown.starts_with("22:50:01.123 WARN  00002f stderr"),
+            "{shown:?}"
+        );
         let text = shown.trim_end_matches('\n');
-        assert!(text.len() + 1 == shown.len() && !text.contains('\n'), "{shown:?}");
+        assert!(
+            text.len() + 1 == shown.len() && !text.contains('\n'),
+            "{shown:?}"
+        );
         assert!(!text.chars().any(char::is_control), "{shown:?}");
         assert!(!text.contains('\u{202e}'), "{shown:?}");
         let coloured = said.shown(Colours::Yes);
-        assert!(coloured.contains("\u{1b}[33mWARN \u{1b}[0m"), "{coloured:?}");
+        assert!(
+            coloured.contains("\u{1b}[33mWARN \u{1b}[0m"),
+            "{coloured:?}"
+        );
     }
 
     #[test]
@@ -184,9 +196,18 @@ mod tests {
         };
         assert_eq!(Colours::of(true, environment(&[])), Colours::Yes);
         assert_eq!(Colours::of(false, environment(&[])), Colours::No);
-        assert_eq!(Colours::of(true, environment(&[("NO_COLOR", "1")])), Colours::No);
-        assert_eq!(Colours::of(true, environment(&[("NO_COLOR", "")])), Colours::Yes);
-        assert_eq!(Colours::of(true, environment(&[("TERM", "dumb")])), Colours::No);
+        assert_eq!(
+            Colours::of(true, environment(&[("NO_COLOR", "1")])),
+            Colours::No
+        );
+        assert_eq!(
+            Colours::of(true, environment(&[("NO_COLOR", "")])),
+            Colours::Yes
+        );
+        assert_eq!(
+            Colours::of(true, environment(&[("TERM", "dumb")])),
+            Colours::No
+        );
     }
 
     #[test]
@@ -195,7 +216,9 @@ mod tests {
             let dropped: Dropped = serde_json::from_str(json).expect("a gap");
             dropped.text()
         };
-        assert!(text(r#"{"count":3,"because":"slow-reader"}"#).starts_with("3 lines are missing: "));
+        assert!(
+            text(r#"{"count":3,"because":"slow-reader"}"#).starts_with("3 lines are missing: ")
+        );
         assert!(text(r#"{"count":null,"because":"restart"}"#).contains("nobody knows how many"));
     }
 }
