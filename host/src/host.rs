@@ -60,7 +60,6 @@ pub struct Host {
     places: Arc<Places>,
     /// Answers of guests that somebody still reads. As many as connections: HTTP/2 makes no more of them.
     answers: Arc<Places>,
-    /// Readers of live logs.
     log_readers: Arc<Places>,
     lane: Arc<Lane>,
     strangers: Arc<Quota>,
@@ -214,7 +213,7 @@ impl Host {
         self.gate.replace_keyring(keyring);
     }
 
-    /// Ends the live logs: they have no end of their own, and would hold up that of the server.
+    /// Ends the live logs, which would hold up the end of the server.
     pub(crate) fn end_logs(&self) {
         self.observed.logs.end();
     }

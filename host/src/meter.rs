@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -26,6 +26,8 @@ pub(crate) struct Spent {
     hit: AtomicU64,
     /// Whether the run is to end at the next tick, and why.
     ending: AtomicU8,
+    /// Its author was told that it was ended.
+    told: AtomicBool,
 }
 
 /// A limit of time that ends a run.
@@ -53,6 +55,11 @@ impl Spent {
     pub(crate) fn set_cpu(&self, used: Duration) {
         let used = u64::try_from(used.as_micros()).unwrap_or(u64::MAX);
         self.cpu_us.store(used, Ordering::Relaxed);
+    }
+
+    /// Whether nobody has told the author yet that the run was ended: it may fail at its tick while it is given up.
+    pub(crate) fn is_first_to_tell(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
     }
 
     /// Counts an outbound call, granted or not.

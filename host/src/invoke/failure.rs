@@ -128,7 +128,9 @@ pub(super) fn failure(error: &wasmtime::Error, ctx: &Ctx, lines: &Lines) -> Invo
         InvokeError::Cpu { .. } | InvokeError::Deadline { .. } => ended_by(&named),
         _ => format!("the webtask failed: {}{}", chain(&named), advice(&named)),
     };
-    ctx.log.failed(&text);
+    if ctx.spent.is_first_to_tell() {
+        ctx.log.failed(&text);
+    }
     if let Some(backtrace) = backtrace::shown(error, lines) {
         let hint = match lines.is_empty() {
             true => NO_LINES,

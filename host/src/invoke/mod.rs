@@ -214,7 +214,9 @@ impl Webtask {
                 Ok(Err(limit)) => InvokeError::Cpu { limit },
                 Err(_) => InvokeError::Deadline { limit: wall },
             };
-            log.failed(&ended_by(&cut));
+            if spent.is_first_to_tell() {
+                log.failed(&ended_by(&cut));
+            }
             Err(Arc::new(cut))
         }
     }

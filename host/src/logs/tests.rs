@@ -302,3 +302,26 @@ async fn the_memory_of_idle_tenants_is_given_back() {
     let back = logs.read(&idle.tenant, all(), Some(id.parse().unwrap_or_default()));
     assert_eq!(read(&back).0, ["None History", "later"]);
 }
+
+/// What a request pays where nobody reads: some allocations and two locks. The number is printed; the bound is for a
+/// machine that does many other things, and for code without optimisation.
+#[test]
+fn a_line_that_nobody_reads_costs_little() {
+    const LINES: u32 = 20_000;
+    let logs = logs(|_| ());
+    let write = |tenant: &str| {
+        let of = about(tenant, &[1], &[]);
+        let begun = std::time::Instant::now();
+        for _ in 0..LINES {
+            say(&logs, &of, Level::Info, "charging order 7 of customer 42");
+        }
+        begun.elapsed() / LINES
+    };
+    let alone = write("alone");
+    let beside = std::thread::scope(|threads| {
+        let others = ["a", "b"].map(|tenant| threads.spawn(|| write(tenant)));
+        others.map(|other| other.join().unwrap_or_default())
+    });
+    println!("a line takes {alone:?}, beside another tenant {beside:?}");
+    assert!(alone < Duration::from_millis(1), "{alone:?}");
+}
