@@ -13,7 +13,6 @@ async fn host() -> TestHost {
         .loopback()
         .limits(|limits| {
             limits.cpu = Duration::from_millis(300);
-            limits.wall = Duration::from_secs(3);
         })
         .start()
         .await
@@ -61,8 +60,8 @@ async fn told_with_lines(host: &TestHost, path: &str, code: &str, parts: &[&str]
     for _ in 0..50 {
         let lines = told(host, &claims, path, code).await;
         let backtrace = lines.iter().find(|line| line.starts_with("backtrace: "));
-        let backtrace = backtrace.unwrap_or_else(|| panic!("no backtrace in {lines:#?}"));
-        if backtrace.contains(".rs:") {
+        // A run that gets no turn in its last moments has none.
+        if backtrace.is_some_and(|backtrace| backtrace.contains(".rs:")) {
             has(&lines, &[&["backtrace: "], parts].concat());
             return lines;
         }
@@ -81,9 +80,10 @@ fn line_of(text: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_says_what_and_where() {
     let host = host().await;
-    let place = format!("mistakes.rs:{}:", line_of("the order has no items"));
-    let lines = told_with_lines(&host, "/panic", "guest-trap", &["first_item (", &place]).await;
+    let called = format!("mistakes.rs:{}:", line_of("=> first_item("));
+    let lines = told_with_lines(&host, "/panic", "guest-trap", &["first_item (", &called]).await;
     // What Rust says of it comes first, on stderr.
+    let place = format!("mistakes.rs:{}:", line_of("the order has no items"));
     has(&lines, &["panicked at ", &place]);
     has(&lines, &["the order has no items"]);
     has(&lines, &["the webtask failed: the guest trapped: "]);
@@ -92,8 +92,9 @@ async fn a_panic_says_what_and_where() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trap_says_where() {
     let host = host().await;
-    let place = format!("mistakes.rs:{}:", line_of("std::process::abort"));
-    let lines = told_with_lines(&host, "/abort", "guest-trap", &["give_up", &place]).await;
+    // Functions that are the same to the byte are one, and have the name of one of them.
+    let called = format!("mistakes.rs:{}:", line_of("=> give_up("));
+    let lines = told_with_lines(&host, "/abort", "guest-trap", &["abort", &called]).await;
     has(&lines, &["the webtask failed: ", "unreachable"]);
 }
 
@@ -301,8 +302,9 @@ async fn code_that_is_no_webtask_says_what_it_should_be() {
     let lines = told(&host, &claims_of(&text), "/", "component-invalid").await;
     has(&lines, &["it is not WebAssembly"]);
     // Built again, and the token is of the old one.
+    let text = written(dir.path(), "other.wasm", b"before");
     let claims = claims_of(&text);
-    written(dir.path(), "text.wasm", b"other");
+    written(dir.path(), "other.wasm", b"after");
     let lines = told(&host, &claims, "/", "component-digest").await;
     has(
         &lines,
@@ -312,9 +314,11 @@ async fn code_that_is_no_webtask_says_what_it_should_be() {
             "mint a token for the new code",
         ],
     );
-    std::fs::remove_file(&text).expect("it is there");
+    let gone = written(dir.path(), "gone.wasm", b"gone");
+    let claims = claims_of(&gone);
+    std::fs::remove_file(&gone).expect("it is there");
     let lines = told(&host, &claims, "/", "component-fetch").await;
-    has(&lines, &["component-fetch: ", "text.wasm", "no such file"]);
+    has(&lines, &["component-fetch: ", "gone.wasm", "no such file"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -153,7 +153,8 @@ fn advice(error: &InvokeError) -> String {
 
 fn named(error: &wasmtime::Error, ctx: &Ctx) -> InvokeError {
     let limits = &ctx.rights.limits;
-    match ctx.spent.ending().filter(|_| error.is::<Ended>()) {
+    // Whatever it failed with: its time was over.
+    match ctx.spent.ending() {
         Some(Ending::Cpu) => return InvokeError::Cpu { limit: limits.cpu },
         Some(Ending::Wall) => return InvokeError::Deadline { limit: limits.wall },
         None => {}

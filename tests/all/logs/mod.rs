@@ -235,7 +235,8 @@ async fn a_live_log_tells_nothing_of_the_operators_network() {
         "inside.test" => Some(vec!["10.20.30.40".parse().expect("an address")]),
         _ => Some(Vec::new()),
     });
-    let host = TestHost::builder().dns(&dns.await).start().await;
+    let dns = dns.await;
+    let host = TestHost::builder().dns(&dns).start().await;
     for (name, because) in [
         ("inside.test", "has no public address"),
         ("none.test", "cannot resolve"),
