@@ -6,7 +6,7 @@ use std::{
     process::{Output, Stdio},
 };
 
-use webtask_tests::guests;
+use webtask_tests::{examples, guests};
 
 use crate::{
     common::{failure, keyring, run, stdout, text, webtask},
@@ -106,7 +106,7 @@ fn a_call_has_its_token_and_its_body_from_wherever_they_are() {
 fn an_answer_goes_into_a_file_and_an_error_nowhere_if_asked() {
     let (dir, keys) = keyring();
     let server = serve(&keys);
-    let (echo, fails) = (token(&keys, guests::ECHO), token(&keys, guests::MISTAKES));
+    let (echo, fails) = (token(&keys, guests::ECHO), token(&keys, examples::EVENTS));
     let file = dir.path().join("answer");
     let to = text(&file);
     let args = [
@@ -122,11 +122,18 @@ fn an_answer_goes_into_a_file_and_an_error_nowhere_if_asked() {
     assert_eq!(stdout(&run(&args)), "");
     assert_eq!(fs::read_to_string(&file).expect("a file"), "kept");
     for (fail, shown) in [(&[][..], true), (&["--fail"], false)] {
-        let args = ["invoke", &fails, "/secret", "-i", "--host", &server.address];
+        let args = [
+            "invoke",
+            &fails,
+            "/countdown/launch?from=soon",
+            "-i",
+            "--host",
+            &server.address,
+        ];
         let output = run(&[&args[..], fail].concat());
         let (exit, said) = failure(&output);
         assert!(
-            exit == 1 && said.contains("HTTP/1.1 500") && said.contains("webtask-source: guest"),
+            exit == 1 && said.contains("HTTP/1.1 400") && said.contains("webtask-source: guest"),
             "{said}"
         );
         assert_eq!(!output.stdout.is_empty(), shown, "{output:?}");
@@ -150,20 +157,15 @@ fn a_call_says_how_long_each_part_took_and_what_was_logged() {
     let (_dir, keys) = keyring();
     let server = serve(&keys);
     let token = token(&keys, guests::LOGGER);
-    let args = |token| {
-        [
+    let said = |token: &str| {
+        let output = run(&[
             "invoke",
             token,
             "--time",
             "--logs",
             "--host",
-            server.address.as_str(),
-        ]
-        .map(str::to_owned)
-    };
-    let said = |token: &str| {
-        let args = args(token);
-        let output = run(&args.each_ref().map(String::as_str));
+            &server.address,
+        ]);
         assert_eq!(stdout(&output), "logged");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
