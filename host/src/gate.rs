@@ -108,12 +108,12 @@ impl Gate {
                 Denied::Path => Error::PathDenied,
                 _ => Error::MethodDenied,
             })?;
-        self.from_its_origin(&rights.token, request.headers())?;
+        self.check_origin(&rights.token, request.headers())?;
         self.count(&rights.ceiling, &rights.token)
     }
 
     /// Whether the token may be used by the page that sends this.
-    pub(crate) fn from_its_origin(
+    pub(crate) fn check_origin(
         &self,
         token: &webtask_token::Rights,
         headers: &HeaderMap,

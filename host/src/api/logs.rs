@@ -68,7 +68,7 @@ pub(crate) async fn read(
     host.gate.count_reading(&opened)?;
     let (tenant, scope) = scope(host.gate, &opened)?;
     let rights = opened.rights();
-    host.gate.from_its_origin(&rights, request.headers())?;
+    host.gate.check_origin(&rights, request.headers())?;
     record.admitted = true;
     let asking = Asking {
         tenant: tenant.clone(),

@@ -119,7 +119,8 @@ impl Logs {
         };
         let line = Line::new(about.clone(), level, what);
         log.write(line, self.shared.bounds, &self.shared.total);
-        let high = self.shared.bounds.total / 8 * 7;
+        let total = self.shared.bounds.total;
+        let high = total.saturating_sub(total / 8);
         if self.shared.total.load(Ordering::Relaxed) > high {
             self.shared.make_room();
         }
@@ -202,7 +203,7 @@ impl Shared {
             logs.extend(shard.values().map(|log| (log.last(), log.clone())));
         }
         logs.sort_by_key(|(last, _)| *last);
-        let low = self.bounds.total / 4 * 3;
+        let low = self.bounds.total.saturating_sub(self.bounds.total / 4);
         for (_, log) in logs {
             if self.total.load(Ordering::Relaxed) <= low {
                 return;
