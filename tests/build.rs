@@ -62,6 +62,11 @@ fn main() {
         }
         constants.push_str("}\n");
     }
+    constants.push_str(&with_debug_information(
+        &root,
+        &target,
+        &out.join("components/debug"),
+    ));
     constants.push_str("pub use p2::{examples, guests};\n");
     constants.push_str(&format!(
         "/// Every component, by name.\npub const ALL: &[(&str, &str)] = &[{all}];\n"
@@ -73,8 +78,33 @@ fn main() {
     fs::write(out.join("components.rs"), constants).expect("OUT_DIR is writable");
 }
 
-/// One nested cargo, with a target directory of its own: sharing one deadlocks.
+/// The guest that makes its author's mistakes once more, as an author would build it who wants to read source lines.
+fn with_debug_information(root: &Path, target: &Path, built: &Path) -> String {
+    let line_tables = [
+        ("CARGO_PROFILE_GUEST_DEBUG", "line-tables-only"),
+        ("CARGO_PROFILE_GUEST_STRIP", "none"),
+    ];
+    let guest = ["-p", "webtask-test-guests", "--bin", "mistakes"];
+    nested(root, target, &guest, &line_tables);
+    fs::create_dir_all(built).expect("OUT_DIR is writable");
+    let path = built.join("mistakes.wasm");
+    fs::copy(target.join("wasm32-wasip2/guest/mistakes.wasm"), &path).expect("cargo has built it");
+    format!(
+        "/// Components with debug information.\npub mod debug {{\n    /// `mistakes`\n    pub const MISTAKES: &str = {path:?};\n}}\n"
+    )
+}
+
+/// All guests and examples.
 fn build(root: &Path, target: &Path, features: Option<&str>) {
+    let mut what = vec!["-p", "webtask-test-guests", "-p", "webtask-examples"];
+    if let Some(features) = features {
+        what.extend(["--no-default-features", "--features", features]);
+    }
+    nested(root, target, &what, &[]);
+}
+
+/// One nested cargo, with a target directory of its own: sharing one deadlocks.
+fn nested(root: &Path, target: &Path, what: &[&str], environment: &[(&str, &str)]) {
     let found = Command::new(root.join("guest-sdk/toolchain.sh"))
         .arg("--installed")
         .stderr(Stdio::inherit())
@@ -101,16 +131,11 @@ fn build(root: &Path, target: &Path, features: Option<&str>) {
             "--target",
             "wasm32-wasip2",
         ])
-        .args(["-p", "webtask-test-guests", "-p", "webtask-examples"])
-        .args(
-            features
-                .map(|features| ["--no-default-features", "--features", features])
-                .into_iter()
-                .flatten(),
-        )
+        .args(what)
         .current_dir(root)
         .env("CARGO_TARGET_DIR", target)
-        .env("RUSTC", rustc);
+        .env("RUSTC", rustc)
+        .envs(environment.iter().copied());
     // What the outer cargo (or clippy) set for its own target must not reach the inner one.
     for name in [
         "CARGO_ENCODED_RUSTFLAGS",

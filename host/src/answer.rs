@@ -10,9 +10,11 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::{
     admission::Place,
+    api::Live,
     body::{HostBody, ResponseBody},
     carrier,
     invoke::Run,
+    logs::LogBody,
     record::Record,
     rights::Rights,
 };
@@ -21,6 +23,15 @@ use crate::{
 pub(crate) enum Reply {
     Guest(Answer),
     Host(Response<Full<Bytes>>),
+    Logs(Live),
+}
+
+impl Live {
+    pub(crate) fn into_response(self, mut record: Record) -> Response<HostBody> {
+        record.status = self.response.status().as_u16();
+        let body = LogBody::new(self.source, record, self.place);
+        self.response.map(|()| Either::Right(Either::Right(body)))
+    }
 }
 
 /// A guest's response that has begun.
@@ -50,13 +61,13 @@ impl Answer {
         };
         let limit = self.rights.limits.response_bytes;
         self.response.map(|body| {
-            Either::Right(ResponseBody::new(
+            Either::Right(Either::Left(ResponseBody::new(
                 body,
                 self.run,
                 limit,
                 record,
                 self.reading,
-            ))
+            )))
         })
     }
 }

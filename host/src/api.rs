@@ -1,4 +1,6 @@
-//! The host's own interface: `POST /v1/tokens` and `POST /v1/revoke`. JSON in, JSON out.
+//! The host's own interface: `POST /v1/tokens` and `POST /v1/revoke`, JSON in, JSON out; `GET /v1/logs`.
+
+mod logs;
 
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use crate::{
     record::Record,
     revocations::Revocation,
 };
+
+pub(crate) use logs::{Live, Reading, read as logs};
 
 /// Bytes of a body of this interface: a token's worth of claims, several times.
 const BODY: usize = 32 << 10;

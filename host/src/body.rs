@@ -19,11 +19,12 @@ use crate::{
     Error,
     admission::Place,
     invoke::{InvokeError, Run},
+    logs::LogBody,
     record::Record,
 };
 
-/// The body of an answer: the host's own, or a guest's.
-pub type HostBody = Either<Full<Bytes>, ResponseBody>;
+/// The body of an answer: the host's own, a guest's, or a live log.
+pub type HostBody = Either<Full<Bytes>, Either<ResponseBody, LogBody>>;
 
 /// What a request's body did, for whoever answers and records.
 #[derive(Debug, Default)]

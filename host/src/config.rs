@@ -8,7 +8,11 @@ use webtask_token::Keyring;
 
 use crate::{
     CodeMirror, CodePrefix, Compiler, FirstCompile, Limits, RegistryAuth, Revocations, Tenants,
-    UnknownTenants, audit::Policy, limits, tenant::TenantFile, trace::Traces,
+    UnknownTenants,
+    audit::Policy,
+    limits,
+    tenant::{ReadLogs, TenantFile},
+    trace::Traces,
 };
 
 /// What a [`Host`](crate::Host) is made of.
@@ -151,6 +155,9 @@ pub struct ConfigFile {
     pub policy: Option<PathBuf>,
     /// What becomes of tokens of tenants that have no table: `serve` or `refuse`. Default `serve`.
     pub unknown_tenants: UnknownTenants,
+    /// Whose tokens read the log of webtasks at `GET /v1/logs`: `nobody`, `issuers`, `whole-tokens` or `tokens`.
+    /// Default `whole-tokens`.
+    pub read_logs: ReadLogs,
     /// How lines of the log are written: `"json"` or `"text"`.
     pub log_format: Option<LogFormat>,
     /// The numbers in force.
@@ -207,6 +214,7 @@ impl ConfigFile {
         Ok(Tenants {
             named: read.collect::<Result<_, ConfigError>>()?,
             unknown: self.unknown_tenants,
+            read_logs: self.read_logs,
         })
     }
 }

@@ -9,10 +9,10 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::meter::Spent;
+use crate::meter::{Ending, Spent};
 
 /// A future that may use at most `limit` of CPU time. It is checked after each poll, so a guest that
-/// yields at every tick overruns by a tick at most.
+/// yields at every tick overruns by a tick at most, and by another one in which it ends.
 pub(crate) struct CpuBound<F> {
     inner: Pin<Box<F>>,
     limit: Duration,
@@ -41,16 +41,29 @@ impl<F: Future> Future for CpuBound<F> {
     type Output = Result<F::Output, Duration>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let before = thread_time();
-        let polled = self.inner.as_mut().poll(cx);
-        let spent = thread_time().saturating_sub(before);
-        self.used = self.used.saturating_add(spent);
-        self.spent.set_cpu(self.used);
+        let mut polled = self.measured(cx);
+        if polled.is_pending() && self.used > self.limit {
+            // A guest that computes gets to its next tick, and fails there with where it was. One that waits in the
+            // host is at no tick, and ends here.
+            self.spent.end(Ending::Cpu);
+            polled = self.measured(cx);
+        }
         match polled {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending if self.used > self.limit => Poll::Ready(Err(self.limit)),
             Poll::Pending => Poll::Pending,
         }
+    }
+}
+
+impl<F: Future> CpuBound<F> {
+    fn measured(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let before = thread_time();
+        let polled = self.inner.as_mut().poll(cx);
+        let spent = thread_time().saturating_sub(before);
+        self.used = self.used.saturating_add(spent);
+        self.spent.set_cpu(self.used);
+        polled
     }
 }
 

@@ -1,6 +1,8 @@
 //! Why a request failed, and the one place where that becomes a status and a code; `problem` makes the answer.
 
 mod guest;
+mod limit;
+mod mend;
 mod problem;
 
 use std::{sync::Arc, time::Duration};
@@ -50,6 +52,12 @@ pub enum Error {
     /// The component could not be loaded.
     #[error("the component could not be loaded")]
     Load(#[from] Arc<LoadError>),
+    /// Too many live logs are being read, of all or of the tenant.
+    #[error("too many live logs are being read at the same time, the limit {limit}")]
+    LogReaders {
+        /// Which one.
+        limit: Limit,
+    },
     /// The token is not for this method.
     #[error("the token is not for this method")]
     MethodDenied,
@@ -182,6 +190,12 @@ impl Error {
                 "internal",
                 Host,
                 "The host failed",
+            ),
+            Self::LogReaders { .. } => Row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "log-readers",
+                Caller,
+                "Too many live logs are being read at the same time",
             ),
             Self::MethodDenied => Row(
                 StatusCode::FORBIDDEN,
@@ -368,35 +382,6 @@ impl Error {
     #[must_use]
     pub fn blame(&self) -> Blame {
         self.row().2
-    }
-
-    /// The limit that was reached, if it was one.
-    #[must_use]
-    pub fn limit(&self) -> Option<Limit> {
-        match self {
-            Self::BodyTooLarge { .. } => Some(Limit::RequestBytes),
-            Self::Invoke(error) => error.limit(),
-            Self::Load(error) => match &**error {
-                LoadError::Busy => Some(Limit::Fetches),
-                LoadError::CompileMemory { .. } => Some(Limit::CompileMemory),
-                LoadError::CompiledTooLarge { .. } => Some(Limit::CompiledBytes),
-                LoadError::CompilersBusy => Some(Limit::Compilers),
-                LoadError::Invalid { reason, .. } => Limit::of_refused_component(reason),
-                LoadError::Timeout { what, .. } if *what == "fetching" => Some(Limit::Fetch),
-                LoadError::Timeout { .. } => Some(Limit::Compile),
-                LoadError::TenantBusy => Some(Limit::TenantFetches),
-                LoadError::TooLarge { .. } => Some(Limit::ComponentBytes),
-                _ => None,
-            },
-            Self::HeaderFields { .. } => Some(Limit::HeaderFields),
-            Self::Overloaded => Some(Limit::Invocations),
-            Self::Unread => Some(Limit::Connections),
-            Self::RateLimited { .. } => Some(Limit::Rate),
-            Self::TenantBusy => Some(Limit::TenantInvocations),
-            Self::TenantRateLimited { .. } => Some(Limit::TenantRate),
-            Self::TokenBusy => Some(Limit::TokenInvocations),
-            _ => None,
-        }
     }
 
     /// The whole chain of causes in one line, for a log.

@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use http::{HeaderValue, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use tokio::time::Instant;
 use webtask_token::{Denied, Keyring, Opened};
 
@@ -23,6 +23,9 @@ use crate::{
 /// Calls to revoke in a minute with one token. Each waits for the disk.
 const REVOKING: u64 = 600;
 
+/// Live logs begun in a minute with one token and what was made from it. Each is a walk through a history.
+const READING: u64 = 120;
+
 /// Keys, revocations, tenants and rates.
 pub(crate) struct Gate {
     keyring: RwLock<Arc<Keyring>>,
@@ -31,6 +34,8 @@ pub(crate) struct Gate {
     rates: Rates,
     /// Calls to revoke, by the token that is presented.
     revoking: Rates,
+    /// Live logs that are begun, by the root of the token.
+    reading: Rates,
 }
 
 impl Gate {
@@ -41,6 +46,7 @@ impl Gate {
             tenants,
             rates: Rates::new(),
             revoking: Rates::new(),
+            reading: Rates::new(),
         }
     }
 
@@ -106,14 +112,22 @@ impl Gate {
                 Denied::Path => Error::PathDenied,
                 _ => Error::MethodDenied,
             })?;
-        let mut origins = request.headers().get_all(header::ORIGIN).iter();
+        self.check_origin(&rights.token, request.headers())?;
+        self.count(&rights.ceiling, &rights.token)
+    }
+
+    /// Whether the token may be used by the page that sends this.
+    pub(crate) fn check_origin(
+        &self,
+        token: &webtask_token::Rights,
+        headers: &HeaderMap,
+    ) -> Result<(), Error> {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
         let (origin, second) = (origins.next().map(HeaderValue::to_str), origins.next());
         // Two origins, or one that is no text, are none that a token names.
         let origin = origin.and_then(Result::ok).filter(|_| second.is_none());
-        if !rights.token.allows_origin(origin) {
-            return Err(Error::OriginDenied);
-        }
-        self.count(&rights.ceiling, &rights.token)
+        let allowed = token.allows_origin(origin);
+        allowed.then_some(()).ok_or(Error::OriginDenied)
     }
 
     /// Counts a call against the rates of the token, of those that it comes from, and then of its tenant: what
@@ -149,6 +163,13 @@ impl Gate {
     /// Counts a call to revoke with this token, for itself.
     pub(crate) fn count_revoking(&self, opened: &Opened) -> Result<(), Error> {
         let taken = self.revoking.take(opened.id, REVOKING, Instant::now());
+        taken.map_err(|retry_after| Error::RateLimited { retry_after })
+    }
+
+    /// Counts a live log that is begun, for itself: whoever watches a webtask uses up none of its calls.
+    pub(crate) fn count_reading(&self, opened: &Opened) -> Result<(), Error> {
+        let root = opened.links.first().copied().unwrap_or(opened.id);
+        let taken = self.reading.take(root, READING, Instant::now());
         taken.map_err(|retry_after| Error::RateLimited { retry_after })
     }
 

@@ -29,6 +29,7 @@ use crate::{
     ids::Ids,
     lane::Lane,
     loader::{Asker, Loader, Origins, Wanted},
+    logs::Logs,
     metrics::Metrics,
     observed::Observed,
     phases::Phase,
@@ -52,7 +53,7 @@ const STRANGERS: u32 = 20;
 
 /// The webtask runtime: opens tokens, loads the code they name and runs it with only their rights.
 pub struct Host {
-    gate: Gate,
+    gate: Arc<Gate>,
     /// The platform's own, lowered by its policy.
     limits: Limits,
     egress: Arc<Egress>,
@@ -60,6 +61,7 @@ pub struct Host {
     places: Arc<Places>,
     /// Answers of guests that somebody still reads. As many as connections: HTTP/2 makes no more of them.
     answers: Arc<Places>,
+    log_readers: Arc<Places>,
     lane: Arc<Lane>,
     strangers: Arc<Quota>,
     ids: Ids,
@@ -130,7 +132,9 @@ impl Host {
             }
             None => None,
         };
-        let observed = Arc::new(Observed::new(metrics, exporter));
+        let ids = Ids::new().map_err(StartError::Random)?;
+        let logs = Logs::new(ids.process(), &limits);
+        let observed = Arc::new(Observed::new(metrics, logs, exporter));
         let answers = u32::try_from(limits.connections).unwrap_or(u32::MAX);
         let compilers = Compilers::new(compiler, first_compile, cache.as_deref(), &limits)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
@@ -155,10 +159,11 @@ impl Host {
                 AtBound::Refuse,
             ),
             answers: Places::new(answers, 0, Duration::ZERO, AtBound::Refuse),
+            log_readers: Places::new(limits.log_readers, 0, Duration::ZERO, AtBound::Refuse),
             lane: Arc::new(Lane::new()),
             strangers: Arc::new(Quota::new(STRANGERS)),
-            ids: Ids::new().map_err(StartError::Random)?,
-            gate: Gate::new(keyring, revocations, tenants),
+            ids,
+            gate: Arc::new(Gate::new(keyring, revocations, tenants)),
             limits,
             egress,
             observed,
@@ -185,6 +190,10 @@ impl Host {
             Ok(Reply::Guest(answer)) => {
                 restricted = answer.rights.token.origins().is_some();
                 (answer.into_response(record, seen.head), "guest")
+            }
+            Ok(Reply::Logs(live)) => {
+                restricted = live.restricted;
+                (live.into_response(record), "host")
             }
             Ok(Reply::Host(response)) => {
                 record.answered();
@@ -219,6 +228,9 @@ impl Host {
     ) -> Result<Reply, Error> {
         seen.check(&request, &self.limits)?;
         match request.uri().path() {
+            "/v1/logs" => api::logs(self.reading_logs(), request, record)
+                .await
+                .map(Reply::Logs),
             "/v1/revoke" => api::revoke(&self.gate, request, record)
                 .await
                 .map(Reply::Host),
@@ -226,6 +238,15 @@ impl Host {
                 .await
                 .map(Reply::Host),
             _ => self.run(request, record).await.map(Reply::Guest),
+        }
+    }
+
+    fn reading_logs(&self) -> api::Reading<'_> {
+        api::Reading {
+            gate: &self.gate,
+            logs: &self.observed.logs,
+            readers: &self.log_readers,
+            limits: &self.limits,
         }
     }
 
@@ -263,7 +284,7 @@ impl Host {
         self.gate.unrevoked(&opened)?;
         let (tenant, ceiling) = self.gate.ceiling(&opened)?;
         let rights = Arc::new(Rights::of(opened, tenant, ceiling)?);
-        record.rights = Some(rights.clone());
+        let about = record.entitled(&rights);
         self.gate.admit(&rights, carrier, &request)?;
         record.admitted = true;
         let limit = rights.limits.request_bytes;
@@ -299,6 +320,7 @@ impl Host {
             started: Instant::now(),
             wall: rights.limits.wall,
             trace: record.trace.clone(),
+            about,
             observed: self.observed.clone(),
         };
         let (egress, spent) = (self.egress.clone(), record.spent.clone());

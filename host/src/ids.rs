@@ -17,6 +17,11 @@ impl Ids {
         })
     }
 
+    /// What all ids of this process begin with.
+    pub(crate) fn process(&self) -> &str {
+        &self.process
+    }
+
     pub(crate) fn next(&self) -> String {
         format!(
             "{}-{:06x}",

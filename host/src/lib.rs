@@ -55,6 +55,7 @@ mod limit;
 mod limits;
 mod lines;
 mod loader;
+mod logs;
 mod mask;
 mod meter;
 mod metrics;
@@ -77,7 +78,8 @@ pub use body::{HostBody, ResponseBody};
 pub use compile::{Compiler, FirstCompile, StoreError, compile_worker};
 pub use config::{Config, ConfigError, ConfigFile, LogFormat, LogFormatError};
 pub use egress::{
-    Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, send,
+    Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, Timing,
+    send, send_timed,
 };
 pub use error::{Blame, Error};
 pub use host::{Host, StartError};
@@ -88,8 +90,9 @@ pub use loader::{
     CodeMirror, CodeMirrorError, CodePrefix, CodePrefixError, LoadError, Loads, RegistryAuth,
     RegistryAuthError, not_a_component,
 };
+pub use logs::LogBody;
 pub use revocations::{Revocation, RevocationError, Revocations};
 pub use server::{ListenAddress, ListenError, Listener, Server, Tls, TlsError};
-pub use tenant::{Tenant, TenantFile, TenantLimits, Tenants, UnknownTenants};
-pub use text::{chain, utc};
+pub use tenant::{ReadLogs, Tenant, TenantFile, TenantLimits, Tenants, UnknownTenants};
+pub use text::{chain, printable, utc};
 pub use trace::{TraceError, Traces};

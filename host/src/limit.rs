@@ -105,6 +105,10 @@ limits! {
     LogBytes = "log-bytes",
     /// Bytes of one log line.
     LogLine = "log-line",
+    /// Readers of live logs at the same time.
+    LogReaders = "log-readers",
+    /// Readers of one tenant's live log at the same time.
+    TenantLogReaders = "tenant-log-readers",
 }
 
 // One bit for each.

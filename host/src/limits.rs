@@ -87,6 +87,21 @@ pub struct Limits {
     /// Bytes of one log line; a longer one becomes several, or is cut. Default 8 KiB.
     #[serde(with = "size")]
     pub log_line: u64,
+    /// Bytes of log lines that are kept in memory for readers to come, of one tenant; a line counts some 300 bytes
+    /// more than its text. Default 256 KiB.
+    #[serde(with = "size")]
+    pub log_history: u64,
+    /// Lines that are kept so, of one tenant. Default 1,000.
+    pub log_history_lines: usize,
+    /// Bytes of log lines that are kept so, of all tenants; those that wrote nothing for longest make room.
+    /// Default 64 MiB.
+    #[serde(with = "size")]
+    pub log_history_total: u64,
+    /// Readers of live logs at the same time, in this process; for each there may be 128 KiB of lines that it did not
+    /// take yet. Default 128.
+    pub log_readers: u32,
+    /// Of those, of one tenant, half of them with one token and what was made from it. Default 16.
+    pub tenant_log_readers: u32,
     /// Bytes of a component. Default 16 MiB.
     #[serde(with = "size")]
     pub component_bytes: u64,
@@ -203,6 +218,11 @@ impl Default for Limits {
             log_lines: 1_000,
             log_bytes: 64 << 10,
             log_line: 8 << 10,
+            log_history: 256 << 10,
+            log_history_lines: 1_000,
+            log_history_total: 64 << 20,
+            log_readers: 128,
+            tenant_log_readers: 16,
             component_bytes: 16 << 20,
             debug_bytes: 1 << 20,
             fetch: Duration::from_secs(10),

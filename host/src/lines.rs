@@ -68,6 +68,11 @@ impl Lines {
         }
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The bytes that are kept.
     pub(crate) fn bytes(&self) -> usize {
         self.0

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -24,12 +24,42 @@ pub(crate) struct Spent {
     random: AtomicU64,
     /// The limits that refused something, a bit for each.
     hit: AtomicU64,
+    /// Whether the run is to end at the next tick, and why.
+    ending: AtomicU8,
+    /// Its author was told that it was ended.
+    told: AtomicBool,
+}
+
+/// A limit of time that ends a run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ending {
+    Cpu = 1,
+    Wall = 2,
 }
 
 impl Spent {
+    /// Has the guest end at its next tick, if it runs: where it was is known then.
+    pub(crate) fn end(&self, why: Ending) {
+        self.ending.store(why as u8, Ordering::Relaxed);
+    }
+
+    /// Why the guest is to end, if it is.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        match self.ending.load(Ordering::Relaxed) {
+            1 => Some(Ending::Cpu),
+            2 => Some(Ending::Wall),
+            _ => None,
+        }
+    }
+
     pub(crate) fn set_cpu(&self, used: Duration) {
         let used = u64::try_from(used.as_micros()).unwrap_or(u64::MAX);
         self.cpu_us.store(used, Ordering::Relaxed);
+    }
+
+    /// Whether nobody has told the author yet that the run was ended: it may fail at its tick while it is given up.
+    pub(crate) fn is_first_to_tell(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
     }
 
     /// Counts an outbound call, granted or not.

@@ -1,19 +1,25 @@
 //! What is counted and told of every request of one host.
 
 use crate::{
+    logs::Logs,
     metrics::Metrics,
     trace::{Exporter, TraceContext},
 };
 
-/// The counts of a host, and the way to its collector of spans.
+/// The counts of a host, the lines for authors, and the way to its collector of spans.
 pub(crate) struct Observed {
     pub(crate) metrics: Metrics,
+    pub(crate) logs: Logs,
     exporter: Option<Exporter>,
 }
 
 impl Observed {
-    pub(crate) fn new(metrics: Metrics, exporter: Option<Exporter>) -> Self {
-        Self { metrics, exporter }
+    pub(crate) fn new(metrics: Metrics, logs: Logs, exporter: Option<Exporter>) -> Self {
+        Self {
+            metrics,
+            logs,
+            exporter,
+        }
     }
 
     /// Whether spans go anywhere.

@@ -1,6 +1,8 @@
 //! The access record: one line for each request, when its answer is out or its caller has left. The same is then
 //! counted, and becomes the span of the request where spans are exported.
 
+mod author;
+
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -13,6 +15,7 @@ use crate::{
     Error, Limit,
     body::Received,
     error::Blame,
+    logs::About,
     meter::Spent,
     metrics::Done,
     observed::Observed,
@@ -53,7 +56,9 @@ pub(crate) struct Record {
     blame: Option<Blame>,
     pub(crate) spent: Arc<Spent>,
     /// What must not stand in the record, once it is known.
-    pub(crate) rights: Option<Arc<Rights>>,
+    rights: Option<Arc<Rights>>,
+    /// Whose lines the author's are, once it is known.
+    about: Option<Arc<About>>,
     route: &'static str,
     pub(crate) trace: Arc<TraceContext>,
     observed: Arc<Observed>,
@@ -93,6 +98,7 @@ impl Record {
             blame: Some(Blame::Caller),
             spent: Arc::default(),
             rights: None,
+            about: None,
             strangers,
             admitted: false,
             told: None,
@@ -117,6 +123,20 @@ impl Record {
         self.tenant.clone_from(&opened.claims.tenant);
     }
 
+    /// What its token gives: from here on its author is told how the request ends.
+    pub(crate) fn entitled(&mut self, rights: &Arc<Rights>) -> Arc<About> {
+        let about = Arc::new(About {
+            request_id: self.request_id.as_str().into(),
+            token_id: self.token_id.as_str().into(),
+            tenant: rights.tenant.clone(),
+            links: rights.token.links.as_slice().into(),
+            iss: rights.token.iss.as_slice().into(),
+        });
+        self.rights = Some(rights.clone());
+        self.about = Some(about.clone());
+        about
+    }
+
     /// Whether all of the answer is out although its end was not seen here: hyper lets a body of known
     /// length go at its last byte.
     pub(crate) fn is_whole(&self) -> bool {
@@ -139,6 +159,7 @@ impl Record {
         if !self.told() {
             return;
         }
+        self.tell_author(error);
         let (request_id, mut cause) = (&self.request_id, error.chain());
         if let Some(rights) = &self.rights {
             // A cause may quote the guest, which may quote a secret.
@@ -156,6 +177,7 @@ impl Record {
 /// The path without what a caller chooses.
 fn route(path: &str) -> &'static str {
     match path {
+        "/v1/logs" => "/v1/logs",
         "/v1/revoke" => "/v1/revoke",
         "/v1/tokens" => "/v1/tokens",
         _ if path.starts_with("/t/") => "/t/{token}/{rest}",
@@ -175,6 +197,7 @@ impl Drop for Record {
         let took = self.started.elapsed();
         if self.told() {
             self.write(took);
+            self.end_for_author(took);
         }
         self.observed.metrics.done(&Done {
             tenant: &self.tenant,

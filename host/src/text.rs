@@ -25,7 +25,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// `text` without anything that a terminal or a line-based log would act on, at most `max` bytes.
-pub(crate) fn printable(text: &str, max: usize) -> String {
+#[must_use]
+pub fn printable(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
     for c in text.chars() {
         if out.len() >= max {

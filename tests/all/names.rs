@@ -54,8 +54,18 @@ const MET: &[(&str, &str)] = &[
         "the_token_is_checked_before_a_place_is_taken",
     ),
     ("log-bytes", "log_lines_are_bounded_in_length_and_number"),
+    ("log-history", "a_history_is_bounded_in_lines_and_bytes"),
+    (
+        "log-history-lines",
+        "a_history_has_its_lines_and_says_what_is_missing",
+    ),
+    (
+        "log-history-total",
+        "all_histories_together_are_bounded_and_those_of_no_use_go_first",
+    ),
     ("log-line", "log_lines_are_bounded_in_length_and_number"),
     ("log-lines", "a_log_is_cut_once_and_says_so"),
+    ("log-readers", "readers_of_live_logs_are_bounded"),
     (
         "memories",
         "a_component_with_too_many_memories_is_refused_when_it_is_loaded",
@@ -88,6 +98,7 @@ const MET: &[(&str, &str)] = &[
         "tenant-invocations",
         "a_tenant_and_a_token_are_told_when_they_have_all_of_their_places",
     ),
+    ("tenant-log-readers", "readers_of_live_logs_are_bounded"),
     (
         "token-invocations",
         "a_tenant_and_a_token_are_told_when_they_have_all_of_their_places",

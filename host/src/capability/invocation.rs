@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use wasmtime::component::{HasData, Linker};
 
 use super::bindings::webtask::runtime::invocation;
-use crate::{ctx::Ctx, observed::Observed, trace::TraceContext};
+use crate::{ctx::Ctx, logs::About, observed::Observed, trace::TraceContext};
 
 /// Who runs, for whom, and until when. Shared by everything that writes about one invocation.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Invocation {
     pub(crate) started: Instant,
     pub(crate) wall: Duration,
     pub(crate) trace: Arc<TraceContext>,
+    pub(crate) about: Arc<About>,
     pub(crate) observed: Arc<Observed>,
 }
 

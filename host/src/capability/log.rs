@@ -2,32 +2,34 @@
 //!
 //! A guest's text can never forge a record or a terminal sequence: it is one escaped field.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-};
+mod stream;
 
-use bytes::Bytes;
-use tokio::io::AsyncWrite;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use wasmtime::component::{HasData, Linker};
-use wasmtime_wasi::{
-    cli::{IsTerminal, StdoutStream},
-    p2::{OutputStream, Pollable, StreamResult},
-};
 
 use super::{
     bindings::wasi::logging::logging::{self, Level},
     invocation::Invocation,
 };
-use crate::{Limit, ctx::Ctx, meter::Spent, rights::Rights};
+use crate::{
+    Limit,
+    ctx::Ctx,
+    logs::{self, What},
+    meter::Spent,
+    rights::Rights,
+};
+
+pub(crate) use stream::LineStream;
 
 /// Records of one invocation about what it was denied.
 const DENIALS: u32 = 20;
 
 /// Bytes that are taken of a stream at once, and of a record of the host's own.
 const PIECE: usize = 8 << 10;
+
+/// The context of what the host says to the author.
+const HOST: &str = "webtask";
 
 pub(super) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     logging::add_to_linker::<_, HasLog>(linker, |ctx| View(&ctx.log))
@@ -112,7 +114,7 @@ impl GuestLog {
             if text.len() > self.longest() {
                 self.hit(Limit::LogLine);
             }
-            self.emit(level, context, text, self.longest());
+            self.emit(level, context, text, self.longest(), None);
         } else {
             self.host(
                 Level::Warn,
@@ -139,6 +141,11 @@ impl GuestLog {
 
     /// A record for the author about a power that was denied, with what would grant it.
     pub(crate) fn denied(&self, text: &str) {
+        self.denied_as(text, None);
+    }
+
+    /// The same, where authors who read over the network are told something else than the operator.
+    pub(crate) fn denied_as(&self, text: &str, author: Option<&str>) {
         let left = {
             let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
             let before = left.denials;
@@ -148,7 +155,13 @@ impl GuestLog {
         match left {
             0 => {}
             1 => self.host(Level::Warn, "more was denied, and is not logged"),
-            _ => self.host(Level::Warn, text),
+            _ => self.emit(
+                Level::Warn,
+                HOST,
+                text.as_bytes(),
+                PIECE,
+                author.map(str::as_bytes),
+            ),
         }
     }
 
@@ -168,10 +181,11 @@ impl GuestLog {
     }
 
     fn host(&self, level: Level, text: &str) {
-        self.emit(level, "webtask", text.as_bytes(), PIECE);
+        self.emit(level, HOST, text.as_bytes(), PIECE, None);
     }
 
-    fn emit(&self, level: Level, context: &str, text: &[u8], most: usize) {
+    /// To the log of the process, and to the author: the same text, or another one.
+    fn emit(&self, level: Level, context: &str, text: &[u8], most: usize, author: Option<&[u8]>) {
         let Invocation {
             request_id,
             token_id,
@@ -181,8 +195,9 @@ impl GuestLog {
         } = &*self.0.invocation;
         let (request_id, token_id, tenant) = (&**request_id, &**token_id, &**tenant);
         let component = &**component;
-        let context = &*self.shown(context.as_bytes(), 128);
-        let text = &*self.shown(text, most);
+        let shown_context = self.shown(context.as_bytes(), 128);
+        let shown_text = self.shown(text, most);
+        let (context, text) = (&*shown_context, &*shown_text);
         // Texts as fields, which are quoted: a guest cannot write a field of its own into the line.
         macro_rules! emit {
             ($level:ident) => {
@@ -196,164 +211,23 @@ impl GuestLog {
             Level::Warn => emit!(WARN),
             Level::Error | Level::Critical => emit!(ERROR),
         }
+        // Masked and escaped like the record.
+        let said = What::Said {
+            text: author.map_or(shown_text, |author| self.shown(author, most)),
+            context: shown_context,
+        };
+        let invocation = &self.0.invocation;
+        let logs = &invocation.observed.logs;
+        logs.write(&invocation.about, of(level), said);
     }
 }
 
-/// stdout or stderr of one invocation: each line becomes a record.
-pub(crate) struct LineStream {
-    log: GuestLog,
-    level: Level,
-    name: &'static str,
-}
-
-impl LineStream {
-    pub(crate) fn stdout(log: &GuestLog) -> Self {
-        Self {
-            log: log.clone(),
-            level: Level::Info,
-            name: "stdout",
-        }
+fn of(level: Level) -> logs::Level {
+    match level {
+        Level::Trace => logs::Level::Trace,
+        Level::Debug => logs::Level::Debug,
+        Level::Info => logs::Level::Info,
+        Level::Warn => logs::Level::Warn,
+        Level::Error | Level::Critical => logs::Level::Error,
     }
-
-    pub(crate) fn stderr(log: &GuestLog) -> Self {
-        Self {
-            log: log.clone(),
-            level: Level::Warn,
-            name: "stderr",
-        }
-    }
-
-    fn writer(&self) -> Lines {
-        Lines {
-            log: self.log.clone(),
-            level: self.level,
-            name: self.name,
-            line: self.log.longest(),
-            longest: self.log.0.rights.longest_secret(),
-            partial: Vec::new(),
-        }
-    }
-}
-
-impl IsTerminal for LineStream {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for LineStream {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.writer())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.writer())
-    }
-}
-
-/// Gathers bytes into lines; what is left when the stream goes is a line too.
-struct Lines {
-    log: GuestLog,
-    level: Level,
-    name: &'static str,
-    /// Bytes of the longest line that stays one record; a longer one becomes several.
-    line: usize,
-    /// Bytes of the longest text that is masked.
-    longest: usize,
-    partial: Vec<u8>,
-}
-
-impl Lines {
-    fn push(&mut self, bytes: &[u8]) {
-        if self.log.is_cut() {
-            return;
-        }
-        for piece in bytes.split_inclusive(|b| *b == b'\n') {
-            let (text, ends) = match piece.strip_suffix(b"\n") {
-                Some(text) => (text, true),
-                None => (piece, false),
-            };
-            self.partial.extend_from_slice(text);
-            self.cut(self.longest);
-            if ends {
-                self.end();
-            }
-        }
-    }
-
-    /// Makes records of what is too long for one, but for `rest` bytes: a secret may begin in them.
-    fn cut(&mut self, rest: usize) {
-        let most = self.line;
-        while self.partial.len() > most.saturating_add(rest) && !self.log.is_cut() {
-            self.log.hit(Limit::LogLine);
-            let reach = self.partial.get(..most.saturating_add(self.longest));
-            let spans = self
-                .log
-                .0
-                .rights
-                .secret_spans(reach.unwrap_or(&self.partial));
-            let across = spans.iter().find(|(span, _)| span.contains(&most));
-            // Of a limit of nothing there would be no end.
-            let end = across.map_or(most.max(1), |(span, _)| span.end);
-            let line: Vec<u8> = self.partial.drain(..end).collect();
-            self.log.line(self.level, self.name, &line);
-        }
-    }
-
-    fn end(&mut self) {
-        self.cut(0);
-        let line = std::mem::take(&mut self.partial);
-        self.log.line(self.level, self.name, &line);
-    }
-}
-
-impl Drop for Lines {
-    fn drop(&mut self) {
-        if !self.partial.is_empty() {
-            self.end();
-        }
-    }
-}
-
-/// For WASI 0.3, which offers all that the guest wrote: only a part is taken at once, because nothing
-/// interrupts the host.
-impl AsyncWrite for Lines {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let taken = bytes.get(..PIECE).unwrap_or(bytes);
-        self.push(taken);
-        Poll::Ready(Ok(taken.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// For WASI 0.2.
-impl OutputStream for Lines {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.push(&bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(PIECE)
-    }
-}
-
-#[async_trait::async_trait]
-impl Pollable for Lines {
-    async fn ready(&mut self) {}
 }

@@ -32,7 +32,13 @@ impl secrets::Host for Secrets<'_> {
     fn get(&mut self, name: String) -> wasmtime::Result<Result<String, Error>> {
         Ok(match self.rights.secrets.get(&name) {
             Some(secret) if secret.slots.is_empty() => Ok(secret.value.expose().to_owned()),
-            Some(_) => Err(Error::Bound),
+            Some(_) => {
+                // The name is one of the token's.
+                self.log.denied(&format!(
+                    "secret {name:?} is bound, and no code reads it: the runtime writes it into the requests that its slot names; send such a request without that header, or mint a token with the secret and without --bind {name}=…"
+                ));
+                Err(Error::Bound)
+            }
             None => {
                 let shown = self.log.shown(name.as_bytes(), 64);
                 self.log.denied(&format!(

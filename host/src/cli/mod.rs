@@ -7,7 +7,9 @@ mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
 mod logging;
+pub(crate) mod logs;
 mod payments;
+mod presented;
 mod reload;
 mod run;
 pub(crate) mod serve;
@@ -130,6 +132,7 @@ enum Command {
     Demo(demo::DemoCommand),
     Invoke(invoke::InvokeCommand),
     Keys(keys::KeysCommand),
+    Logs(logs::LogsCommand),
     Serve(serve::ServeCommand),
     Token(token::TokenCommand),
     Warm(warm::WarmCommand),
@@ -149,6 +152,7 @@ impl Cli {
             Command::Demo(command) => command.run(),
             Command::Invoke(command) => command.run(),
             Command::Keys(command) => command.run(),
+            Command::Logs(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Token(command) => command.run(),
             Command::Warm(command) => command.run(),

@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 use webtask_host::{
-    CodeMirror, CodeMirrorError, CodePrefix, Config, ConfigFile, FirstCompile, Limits,
+    CodeMirror, CodeMirrorError, CodePrefix, Config, ConfigFile, FirstCompile, Limits, ReadLogs,
     RegistryAuth, Revocations, Tenants, audit::Policy,
 };
 use webtask_token::Keyring;
@@ -128,6 +128,9 @@ impl Settings {
         }
         if self.policy.is_none() && self.tenants.named.is_empty() {
             add("neither policy nor tenants: tokens alone say what is allowed".to_owned());
+        }
+        if self.tenants.read_logs == ReadLogs::Tokens {
+            add("read-logs is tokens: whoever has any token, a page or an app too, reads what its calls logged".to_owned());
         }
         remarks.extend(self.about_tenants());
         remarks.extend(about_limits(&self.limits));

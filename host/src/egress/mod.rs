@@ -10,6 +10,7 @@ mod connection;
 mod pool;
 mod resolver;
 mod target;
+mod timed;
 mod tls;
 
 use std::{
@@ -25,6 +26,7 @@ use hickory_resolver::net::NetError;
 use ipnet::IpNet;
 pub use pool::{Answer, Key};
 pub use target::Target;
+pub use timed::{Timing, send_timed};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,

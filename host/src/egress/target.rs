@@ -90,7 +90,7 @@ impl Target {
         format!("{}://{}", self.scheme, self.authority())
     }
 
-    pub(super) fn literal(&self) -> Option<IpAddr> {
+    pub(crate) fn literal(&self) -> Option<IpAddr> {
         match self.host {
             url::Host::Ipv4(ip) => Some(ip.into()),
             url::Host::Ipv6(ip) => Some(ip.into()),

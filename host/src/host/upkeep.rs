@@ -79,6 +79,11 @@ impl Host {
         self.gate.replace_keyring(keyring);
     }
 
+    /// Ends the live logs, which would hold up the end of the server.
+    pub(crate) fn end_logs(&self) {
+        self.observed.logs.end();
+    }
+
     /// Ready once no invocation runs, also of those whose response is out, and nothing is compiled for the next
     /// start.
     pub(crate) async fn idle(&self) {

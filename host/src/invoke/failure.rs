@@ -9,7 +9,7 @@ use wasmtime::{Trap, component::ResourceTableError, format_err};
 use wasmtime_wasi_http::FieldMapError;
 
 use super::backtrace::{self, Bounded};
-use crate::{Limit, ctx::Ctx, limit::Exceeded, lines::Lines};
+use crate::{Limit, ctx::Ctx, limit::Exceeded, lines::Lines, meter::Ending, text::chain};
 
 /// Bytes of a cause that are kept: it may quote the guest.
 const CAUSE: usize = 1 << 10;
@@ -20,6 +20,9 @@ const HOSTCALL: &str = "too much data is being copied between the host and the g
 
 /// How wasmtime's text of a backtrace begins.
 const BACKTRACE: &str = "error while executing at wasm backtrace:";
+
+/// What a backtrace without source lines says of that.
+const NO_LINES: &str = "; without source lines: the component has no debug information (debug = \"line-tables-only\" and strip = false in the profile), or more than the limit debug-bytes";
 
 /// What wasmtime says when a guest has as many handles as it may: likewise.
 const HANDLES: [&str; 2] = [
@@ -113,18 +116,49 @@ impl InvokeError {
     }
 }
 
+/// What a guest fails with that is ended while it computes.
+#[derive(Debug, thiserror::Error)]
+#[error("ended by the host")]
+pub(super) struct Ended;
+
 /// Names the cause of a failed call, and tells the author in the invocation's log, with where it was.
 pub(super) fn failure(error: &wasmtime::Error, ctx: &Ctx, lines: &Lines) -> InvokeError {
     let named = named(error, ctx);
-    let text = crate::text::chain(&named);
-    ctx.log.failed(&format!("the webtask failed: {text}"));
+    let text = match named {
+        InvokeError::Cpu { .. } | InvokeError::Deadline { .. } => ended_by(&named),
+        _ => format!("the webtask failed: {}{}", chain(&named), advice(&named)),
+    };
+    if ctx.spent.is_first_to_tell() {
+        ctx.log.failed(&text);
+    }
     if let Some(backtrace) = backtrace::shown(error, lines) {
-        ctx.log.failed(&format!("backtrace: {backtrace}"));
+        let hint = match lines.is_empty() {
+            true => NO_LINES,
+            false => "",
+        };
+        ctx.log.failed(&format!("backtrace: {backtrace}{hint}"));
     }
     named
 }
 
+/// What the author reads of a run that a limit of time ended.
+pub(super) fn ended_by(cut: &InvokeError) -> String {
+    format!("the webtask was ended: {cut}{}", advice(cut))
+}
+
+fn advice(error: &InvokeError) -> String {
+    let mend = error.mend();
+    mend.map_or_else(String::new, |mend| format!("; {mend}"))
+}
+
 fn named(error: &wasmtime::Error, ctx: &Ctx) -> InvokeError {
+    let limits = &ctx.rights.limits;
+    // Whatever it failed with: its time was over.
+    match ctx.spent.ending() {
+        Some(Ending::Cpu) => return InvokeError::Cpu { limit: limits.cpu },
+        Some(Ending::Wall) => return InvokeError::Deadline { limit: limits.wall },
+        None => {}
+    }
     let source = plain(error);
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         return InvokeError::Overloaded(source);

@@ -11,6 +11,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{Request, Response, uri::Scheme};
@@ -25,11 +26,12 @@ use crate::{
     cpu::CpuBound,
     ctx::Ctx,
     lane::{self, Lane, Weighed},
+    meter::Ending,
     runtime::{Pre, Webtask},
 };
 
 pub use failure::InvokeError;
-use failure::failure;
+use failure::{Ended, ended_by, failure};
 
 /// Where a call sends the head of its response, or the text of the error that the guest answered with.
 type Head = oneshot::Sender<Result<Response<WasiBody>, String>>;
@@ -43,6 +45,10 @@ fn scheme<B>(request: &Request<B>) -> Scheme {
     let of_connection = request.extensions().get::<Scheme>();
     of_connection.cloned().unwrap_or(Scheme::HTTP)
 }
+
+/// Time for a guest that computes to get to a tick when its own is over: it fails there, with where it was. On the lane
+/// a turn has five, and others have theirs.
+const LAST_TICKS: Duration = Duration::from_millis(30);
 
 /// Ticks of a turn on the heavy lane; elsewhere a run yields at every tick.
 const TURN: u64 = 5;
@@ -172,7 +178,10 @@ impl Webtask {
             // The guest yields at every tick, so the limits round it reach a spinning guest as they do
             // a parked one. `yield_now` and not wasmtime's own yield: that starves tokio's I/O.
             store.set_epoch_deadline(1);
-            store.epoch_deadline_callback(|_| {
+            store.epoch_deadline_callback(|store| {
+                if store.data().spent.ending().is_some() {
+                    return Err(Ended.into());
+                }
                 Ok(UpdateDeadline::YieldCustom(
                     if lane::here() { TURN } else { 1 },
                     Box::pin(tokio::task::yield_now()),
@@ -192,16 +201,22 @@ impl Webtask {
             }
         };
         let bounded = CpuBound::new(guest, limits.cpu, spent.clone());
-        let weighed = Weighed::new(bounded, lane, tenant);
+        let mut weighed = Weighed::new(bounded, lane, tenant);
         async move {
-            let ended = tokio::time::timeout(wall, weighed).await;
+            let mut ended = tokio::time::timeout(wall, &mut weighed).await;
+            if ended.is_err() {
+                spent.end(Ending::Wall);
+                ended = tokio::time::timeout(LAST_TICKS, weighed).await;
+            }
             spent.phases.end();
             let cut = match ended {
                 Ok(Ok(ended)) => return ended.map_err(Arc::new),
                 Ok(Err(limit)) => InvokeError::Cpu { limit },
                 Err(_) => InvokeError::Deadline { limit: wall },
             };
-            log.failed(&format!("the webtask was ended: {cut}"));
+            if spent.is_first_to_tell() {
+                log.failed(&ended_by(&cut));
+            }
             Err(Arc::new(cut))
         }
     }

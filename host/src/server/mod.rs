@@ -158,6 +158,7 @@ impl Server {
         // The listeners are closed, and their files removed, when this returns.
         connections.accept(self.listeners, stop).await;
         phase.send_replace(Phase::Draining);
+        host.end_logs();
         // An invocation may go on after its response is out, and its connection gone.
         let finished = async {
             connections.finished().await;

@@ -30,6 +30,22 @@ pub enum UnknownTenants {
     Refuse,
 }
 
+/// Whose tokens read the log of webtasks at `GET /v1/logs`; what stands later allows more.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ReadLogs {
+    /// No token.
+    Nobody,
+    /// Issuer tokens.
+    Issuers,
+    /// Those, and run tokens as they were created: neither narrowed, nor minted, nor good for a URL.
+    #[default]
+    WholeTokens,
+    /// All, each its own lines and those of what was made from it.
+    Tokens,
+}
+
 /// A table `[tenants.NAME]` of the operator's file. Every key is optional and only takes away from what the
 /// platform allows.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -48,6 +64,8 @@ pub struct TenantFile {
     pub policy: Option<PathBuf>,
     /// Calls in a minute, of all its tokens together.
     pub rate: Option<u64>,
+    /// Whose tokens read the log of its webtasks, none beyond the platform's `read-logs`.
+    pub read_logs: Option<ReadLogs>,
 }
 
 /// What the operator says of one tenant.
@@ -66,6 +84,8 @@ pub struct Tenant {
     pub policy: Option<Policy>,
     /// Calls in a minute.
     pub rate: Option<u64>,
+    /// Whose tokens read the log; `None` for the platform's.
+    pub read_logs: Option<ReadLogs>,
 }
 
 /// The tenants of a platform.
@@ -76,6 +96,8 @@ pub struct Tenants {
     pub named: HashMap<String, Tenant>,
     /// All others.
     pub unknown: UnknownTenants,
+    /// Whose tokens read the log of webtasks.
+    pub read_logs: ReadLogs,
 }
 
 impl TenantFile {
@@ -133,6 +155,7 @@ impl TenantFile {
                 .transpose()
                 .map_err(|why| wrong("policy", why))?,
             rate: self.rate,
+            read_logs: self.read_logs,
         })
     }
 }
@@ -147,11 +170,17 @@ pub(crate) struct Ceiling {
     pub(crate) out: Option<Vec<Grant>>,
     pub(crate) code: Option<Arc<[CodePrefix]>>,
     pub(crate) invocations: u32,
+    pub(crate) read_logs: ReadLogs,
     rate: Option<(u64, Bucket)>,
 }
 
 impl Ceiling {
-    fn of(tenant: Option<Tenant>, platform: &Limits, policy: Option<&Arc<Policy>>) -> Self {
+    fn of(
+        tenant: Option<Tenant>,
+        platform: &Limits,
+        policy: Option<&Arc<Policy>>,
+        read_logs: ReadLogs,
+    ) -> Self {
         let mut ceiling = Self {
             limits: platform.clone(),
             policies: policy.into_iter().cloned().collect(),
@@ -159,6 +188,7 @@ impl Ceiling {
             out: None,
             code: None,
             invocations: platform.tenant_invocations,
+            read_logs,
             rate: None,
         };
         let Some(tenant) = tenant else {
@@ -173,6 +203,7 @@ impl Ceiling {
         ceiling.out = tenant.out;
         ceiling.code = tenant.code.map(Into::into);
         ceiling.invocations = tenant.invocations;
+        ceiling.read_logs = tenant.read_logs.unwrap_or(read_logs).min(read_logs);
         ceiling.rate = tenant.rate.map(|rate| (rate, Bucket::full(Instant::now())));
         ceiling
     }
@@ -212,7 +243,8 @@ pub(crate) struct Ceilings {
 impl Ceilings {
     /// `platform` as lowered by `policy`.
     pub(crate) fn new(tenants: Tenants, platform: &Limits, policy: Option<&Arc<Policy>>) -> Self {
-        let ceiling = |tenant| Arc::new(Ceiling::of(tenant, platform, policy));
+        let read_logs = tenants.read_logs;
+        let ceiling = |tenant| Arc::new(Ceiling::of(tenant, platform, policy, read_logs));
         let named = tenants.named.into_iter().map(|(name, tenant)| {
             let shared = Arc::from(name.as_str());
             (name, (shared, ceiling(Some(tenant))))

@@ -316,6 +316,7 @@ fn help_is_good_enough_to_learn_from() {
         vec!["keys", "--help"],
         vec!["token", "create", "--help"],
         vec!["invoke", "--help"],
+        vec!["logs", "--help"],
         vec!["demo", "--help"],
     ] {
         let help = stdout(&run(&args));

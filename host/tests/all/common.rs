@@ -17,6 +17,7 @@ pub(crate) fn webtask(args: &[&str]) -> Command {
         .args(args)
         .env_remove("WEBTASK_KEYS")
         .env_remove("WEBTASK_HOST")
+        .env_remove("WEBTASK_TOKEN")
         .env_remove("WEBTASK_LOG")
         .stdin(Stdio::null());
     command

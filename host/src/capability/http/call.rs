@@ -129,7 +129,7 @@ impl Call {
         }
         let response = sent.map_err(|error| match tally.cut.load(Ordering::Relaxed) {
             true => Error::HttpRequestBodySize(None),
-            false => self.failed(&error),
+            false => self.failed(&error, target),
         })?;
         let between = bounded(options.between_bytes_timeout, left);
         let body_bytes = limits.outbound_bytes;
@@ -154,7 +154,7 @@ impl Call {
         reason.tell(&self.log, text)
     }
 
-    fn failed(&self, error: &SendError) -> Error {
+    fn failed(&self, error: &SendError, target: &Target) -> Error {
         let hint = match error {
             SendError::Connect(ConnectError::Address { address, .. }) => {
                 format!(
@@ -165,6 +165,24 @@ impl Call {
             _ => String::new(),
         };
         let text = format!("outbound call failed: {}{hint}", chain(error));
-        self.refuse(Reason::of_send(error), &text)
+        let author = beyond_network(error, target);
+        Reason::of_send(error).tell_as(&self.log, &text, author.as_deref())
+    }
+}
+
+/// What an author may read where the whole error tells of the operator's network: the addresses behind names that he
+/// chose, and what name servers said.
+fn beyond_network(error: &SendError, target: &Target) -> Option<String> {
+    let SendError::Connect(error) = error else {
+        return None;
+    };
+    match error {
+        ConnectError::Address { name, .. } if target.literal().is_none() => Some(format!(
+            "outbound call failed: {name} has no public address; the platform opens private ones with --allow-private, for grants that name the address itself"
+        )),
+        ConnectError::Dns { name, .. } => {
+            Some(format!("outbound call failed: cannot resolve {name}"))
+        }
+        _ => None,
     }
 }

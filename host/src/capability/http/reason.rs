@@ -120,15 +120,21 @@ impl Reason {
 
     /// Tells the author; the typed error that the guest sees.
     pub(super) fn tell(self, log: &GuestLog, text: &str) -> Error {
+        self.tell_as(log, text, None)
+    }
+
+    /// The same, where an author who reads over the network is told less than the operator.
+    pub(super) fn tell_as(self, log: &GuestLog, text: &str, author: Option<&str>) -> Error {
         log.call_failed(self.name());
         let text = format!("reason={}; {text}", self.name());
+        let author = author.map(|text| format!("reason={}; {text}", self.name()));
         if let Some(limit) = self.limit() {
             log.hit(limit);
         }
         match self {
             // Calls are few, and denials that the guest made before must not hide this one.
             Self::SecretReturned => log.failed(&text),
-            _ => log.denied(&text),
+            _ => log.denied_as(&text, author.as_deref()),
         }
         self.error()
     }

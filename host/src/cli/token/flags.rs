@@ -11,11 +11,21 @@ use crate::cli::keys::read_text;
 
 /// A token on its way from the command line; clap would print it in errors and in `Debug`.
 #[derive(Clone)]
-pub(super) struct TokenText(String);
+pub(in crate::cli) struct TokenText(String);
 
 impl TokenText {
+    /// Whether it is on stdin.
+    pub(in crate::cli) fn is_stdin(&self) -> bool {
+        self.0 == "-"
+    }
+
+    /// Whether this is a path, where a token was not given.
+    pub(in crate::cli) fn as_path(&self) -> Option<&str> {
+        self.0.starts_with('/').then_some(&self.0)
+    }
+
     /// The token, from stdin if it is `-`.
-    pub(super) fn read(&self) -> Result<String, Failure> {
+    pub(in crate::cli) fn read(&self) -> Result<String, Failure> {
         if self.0 != "-" {
             return Ok(self.0.trim().to_owned());
         }
@@ -38,7 +48,7 @@ impl From<&str> for TokenText {
 }
 
 /// Reads a token from a file.
-pub(super) fn token_file(flag: &str, path: &std::path::Path) -> Result<String, Failure> {
+pub(in crate::cli) fn token_file(flag: &str, path: &std::path::Path) -> Result<String, Failure> {
     let text = std::fs::File::open(path)
         .and_then(|file| read_text(file, 2 * MAX_TOKEN_LEN as u64))
         .map_err(|error| {

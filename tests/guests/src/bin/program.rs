@@ -1,0 +1,5 @@
+//! A program for the command line, and no webtask: it exports `wasi:cli/run`.
+
+fn main() {
+    println!("hello");
+}
