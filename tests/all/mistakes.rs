@@ -82,6 +82,8 @@ async fn a_panic_says_what_and_where() {
     let host = host().await;
     let called = format!("mistakes.rs:{}:", line_of("=> first_item("));
     let lines = told_with_lines(&host, "/panic", "guest-trap", &["first_item (", &called]).await;
+    // Without the ten frames of the language before.
+    has(&lines, &["in its own code: ", &called]);
     // What Rust says of it comes first, on stderr.
     let place = format!("mistakes.rs:{}:", line_of("the order has no items"));
     has(&lines, &["panicked at ", &place]);
