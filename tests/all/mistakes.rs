@@ -265,6 +265,14 @@ async fn a_call_that_is_not_granted_says_which_flag() {
     has(&lines, &["reason=connect-failed"]);
 }
 
+/// A program for the command line, as `fn main` without the SDK makes one.
+const PROGRAM: &str = r#"(component
+  (core module $m (func (export "run") (result i32) (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (func $run (result (result)) (canon lift (core func $i "run")))
+  (instance $exported (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.12" (instance $exported)))"#;
+
 fn claims_of(path: &Path) -> Claims {
     let mut claims = claims_for(path.to_str().expect("text"));
     let code = std::fs::read(path).expect("it is written");
@@ -279,13 +287,9 @@ async fn code_that_is_no_webtask_says_what_it_should_be() {
         .code(dir.path().to_str().expect("text"))
         .start()
         .await;
-    let program = told(
-        &host,
-        &claims_for(guests::PROGRAM),
-        "/",
-        "component-invalid",
-    )
-    .await;
+    let program = wat::parse_str(PROGRAM).expect("valid text");
+    let program = claims_of(&written(dir.path(), "program.wasm", &program));
+    let program = told(&host, &program, "/", "component-invalid").await;
     has(
         &program,
         &[
