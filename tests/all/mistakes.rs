@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use sha2::{Digest as _, Sha256};
-use webtask_tests::{Event, Origin, TestHost, claims_for, core::written, debug, guests};
+use webtask_tests::{Event, Origin, TestHost, claims_for, core::written, debug, guests, p3};
 use webtask_token::{Claims, Secret, SecretClaim};
 
 /// The component with debug information, on a host where mistakes do not take long.
@@ -146,6 +146,21 @@ async fn a_loop_without_an_end_says_where_it_is() {
             "--limit wall=",
         ],
     );
+}
+
+/// The same of WASI 0.3, whose tasks fail another way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_of_a_task_says_where_it_is() {
+    let host = host().await;
+    let lines = told(
+        &host,
+        &claims_for(p3::guests::MISTAKES),
+        "/loop",
+        "guest-cpu",
+    )
+    .await;
+    has(&lines, &["the webtask was ended: ", "limit cpu"]);
+    has(&lines, &["backtrace: ", "(+0x"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
