@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use sha2::{Digest as _, Sha256};
-use webtask_tests::{Event, Origin, TestHost, claims_for, core::written, debug, guests};
+use webtask_tests::{Event, Origin, TestHost, claims_for, core::written, debug, guests, p3};
 use webtask_token::{Claims, Secret, SecretClaim};
 
 /// The component with debug information, on a host where mistakes do not take long.
@@ -82,6 +82,8 @@ async fn a_panic_says_what_and_where() {
     let host = host().await;
     let called = format!("mistakes.rs:{}:", line_of("=> first_item("));
     let lines = told_with_lines(&host, "/panic", "guest-trap", &["first_item (", &called]).await;
+    // Without the ten frames of the language before.
+    has(&lines, &["in its own code: ", &called]);
     // What Rust says of it comes first, on stderr.
     let place = format!("mistakes.rs:{}:", line_of("the order has no items"));
     has(&lines, &["panicked at ", &place]);
@@ -144,6 +146,21 @@ async fn a_loop_without_an_end_says_where_it_is() {
             "--limit wall=",
         ],
     );
+}
+
+/// The same of WASI 0.3, whose tasks fail another way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_of_a_task_says_where_it_is() {
+    let host = host().await;
+    let lines = told(
+        &host,
+        &claims_for(p3::guests::MISTAKES),
+        "/loop",
+        "guest-cpu",
+    )
+    .await;
+    has(&lines, &["the webtask was ended: ", "limit cpu"]);
+    has(&lines, &["backtrace: ", "(+0x"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -263,6 +280,14 @@ async fn a_call_that_is_not_granted_says_which_flag() {
     has(&lines, &["reason=connect-failed"]);
 }
 
+/// A program for the command line, as `fn main` without the SDK makes one.
+const PROGRAM: &str = r#"(component
+  (core module $m (func (export "run") (result i32) (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (func $run (result (result)) (canon lift (core func $i "run")))
+  (instance $exported (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.12" (instance $exported)))"#;
+
 fn claims_of(path: &Path) -> Claims {
     let mut claims = claims_for(path.to_str().expect("text"));
     let code = std::fs::read(path).expect("it is written");
@@ -277,13 +302,9 @@ async fn code_that_is_no_webtask_says_what_it_should_be() {
         .code(dir.path().to_str().expect("text"))
         .start()
         .await;
-    let program = told(
-        &host,
-        &claims_for(guests::PROGRAM),
-        "/",
-        "component-invalid",
-    )
-    .await;
+    let program = wat::parse_str(PROGRAM).expect("valid text");
+    let program = claims_of(&written(dir.path(), "program.wasm", &program));
+    let program = told(&host, &program, "/", "component-invalid").await;
     has(
         &program,
         &[

@@ -85,3 +85,35 @@ impl Egress {
         Ok((Box::new(stream), timing))
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "constants of the test")]
+mod tests {
+    use webtask_tests::{Authority, Origin};
+
+    use super::*;
+    use crate::{Limits, egress::Reach};
+
+    #[tokio::test]
+    async fn each_part_of_the_way_has_its_time() {
+        let authority = Authority::new();
+        let acceptor = authority.acceptor("127.0.0.1", &["http/1.1"]);
+        let secure = Origin::tls(acceptor, |_| http::Response::default()).await;
+        let plain = Origin::start(|_| http::Response::default()).await;
+        let mut egress =
+            Egress::new(Vec::new(), &[], &[authority.file()], &Limits::default()).unwrap();
+        egress.reach = Reach::Anywhere;
+        for (url, over_tls) in [(secure.url("/"), true), (plain.url("/"), false)] {
+            let target = Target::of(&url.parse().unwrap()).unwrap();
+            let started = Instant::now();
+            let until = started + Duration::from_secs(30);
+            let (_, timing) = egress.open_timed(&target, started, until).await.unwrap();
+            assert!(timing.resolved <= timing.connected, "{timing:?}");
+            assert_eq!(timing.shaken.is_some(), over_tls, "{timing:?}");
+            assert!(
+                timing.shaken.is_none_or(|shaken| shaken > timing.connected),
+                "{timing:?}"
+            );
+        }
+    }
+}

@@ -14,23 +14,58 @@ const NAME: usize = 120;
 /// Bytes of all. The engine keeps 20 frames.
 const ALL: usize = 4 << 10;
 
-/// The frames where the guest failed, innermost first: `function (file:line:column) < …`. None if it was not
-/// running.
-pub(super) fn shown(error: &wasmtime::Error, lines: &Lines) -> Option<String> {
+/// Paths of what an author did not write: Rust's own libraries, and packages of a registry.
+const OTHERS: [&str; 3] = ["library/", "/rustc/", "/registry/src/"];
+
+/// The frames where the guest failed, innermost first: `function (file:line:column) < …`.
+pub(super) struct Backtrace {
+    pub(super) all: String,
+    /// Those of the author's own files, if there are any and others as well: a panic has ten frames of the language
+    /// before the first of these.
+    pub(super) own: Option<String>,
+}
+
+/// Where the guest failed; none if it was not running.
+pub(super) fn of(error: &wasmtime::Error, lines: &Lines) -> Option<Backtrace> {
     let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
     let offsets: Vec<_> = frames.iter().map(FrameInfo::module_offset).collect();
     let places = lines.places(&offsets);
+    let all: Vec<_> = frames.iter().zip(&places).collect();
+    let own: Vec<_> = all
+        .iter()
+        .copied()
+        .filter(|(_, place)| is_own(place))
+        .collect();
+    let is_less = !own.is_empty() && own.len() < all.len();
+    (!frames.is_empty()).then(|| Backtrace {
+        own: is_less.then(|| shown(&own)),
+        all: shown(&all),
+    })
+}
+
+fn is_own(place: &Option<String>) -> bool {
+    let foreign = |place: &String| {
+        let mut others = OTHERS.iter();
+        // A path is cut at its beginning, and so one of these may stand anywhere.
+        others.any(|other| {
+            place.starts_with(other) || (other.starts_with('/') && place.contains(other))
+        })
+    };
+    place.as_ref().is_some_and(|place| !foreign(place))
+}
+
+fn shown(frames: &[(&FrameInfo, &Option<String>)]) -> String {
     let mut shown = Bounded::new(ALL);
-    for (frame, place) in frames.iter().zip(places) {
-        if write_frame(&mut shown, frame, place).is_err() {
+    for (frame, place) in frames {
+        if write_frame(&mut shown, frame, place.as_deref()).is_err() {
             shown.text.push('…');
             break;
         }
     }
-    (!frames.is_empty()).then_some(shown.text)
+    shown.text
 }
 
-fn write_frame(to: &mut Bounded, frame: &FrameInfo, place: Option<String>) -> fmt::Result {
+fn write_frame(to: &mut Bounded, frame: &FrameInfo, place: Option<&str>) -> fmt::Result {
     if !to.text.is_empty() {
         to.write_str(" < ")?;
     }
@@ -79,6 +114,24 @@ impl fmt::Write for Bounded {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authors_files_are_told_from_those_of_the_language_and_of_packages() {
+        for (place, own) in [
+            ("src/main.rs:12:5", true),
+            ("tests/guests/src/bin/mistakes.rs:33:30", true),
+            ("/home/a/orders/src/library.rs:1:1", true),
+            ("library/std/src/process.rs:2533:5", false),
+            ("/rustc/5980/library/core/src/option.rs:971:21", false),
+            (
+                "/home/a/.cargo/registry/src/index-1/bytes-1.0.0/src/lib.rs:98:9",
+                false,
+            ),
+        ] {
+            assert_eq!(is_own(&Some(place.to_owned())), own, "{place}");
+        }
+        assert!(!is_own(&None));
+    }
 
     #[test]
     fn a_text_is_cut_where_a_character_ends() {

@@ -131,12 +131,15 @@ pub(super) fn failure(error: &wasmtime::Error, ctx: &Ctx, lines: &Lines) -> Invo
     if ctx.spent.is_first_to_tell() {
         ctx.log.failed(&text);
     }
-    if let Some(backtrace) = backtrace::shown(error, lines) {
+    if let Some(backtrace::Backtrace { all, own }) = backtrace::of(error, lines) {
         let hint = match lines.is_empty() {
             true => NO_LINES,
             false => "",
         };
-        ctx.log.failed(&format!("backtrace: {backtrace}{hint}"));
+        ctx.log.failed(&format!("backtrace: {all}{hint}"));
+        if let Some(own) = own {
+            ctx.log.failed(&format!("in its own code: {own}"));
+        }
     }
     named
 }

@@ -23,10 +23,11 @@ use crate::{
     Limits,
     admission::Place,
     body::RequestBody,
+    capability::log::GuestLog,
     cpu::CpuBound,
     ctx::Ctx,
     lane::{self, Lane, Weighed},
-    meter::Ending,
+    meter::{Ending, Spent},
     runtime::{Pre, Webtask},
 };
 
@@ -201,23 +202,28 @@ impl Webtask {
             }
         };
         let bounded = CpuBound::new(guest, limits.cpu, spent.clone());
-        let mut weighed = Weighed::new(bounded, lane, tenant);
-        async move {
-            let mut ended = tokio::time::timeout(wall, &mut weighed).await;
-            if ended.is_err() {
-                spent.end(Ending::Wall);
-                ended = tokio::time::timeout(LAST_TICKS, weighed).await;
-            }
-            spent.phases.end();
-            let cut = match ended {
-                Ok(Ok(ended)) => return ended.map_err(Arc::new),
-                Ok(Err(limit)) => InvokeError::Cpu { limit },
-                Err(_) => InvokeError::Deadline { limit: wall },
-            };
-            if spent.is_first_to_tell() {
-                log.failed(&ended_by(&cut));
-            }
-            Err(Arc::new(cut))
-        }
+        in_time(Weighed::new(bounded, lane, tenant), wall, spent, log)
     }
+}
+
+/// The run within its wall-clock time, and how it ended.
+async fn in_time<R>(mut run: R, wall: Duration, spent: Arc<Spent>, log: GuestLog) -> Outcome
+where
+    R: Future<Output = Result<Result<(), InvokeError>, Duration>> + Unpin,
+{
+    let mut ended = tokio::time::timeout(wall, &mut run).await;
+    if ended.is_err() {
+        spent.end(Ending::Wall);
+        ended = tokio::time::timeout(LAST_TICKS, run).await;
+    }
+    spent.phases.end();
+    let cut = match ended {
+        Ok(Ok(ended)) => return ended.map_err(Arc::new),
+        Ok(Err(limit)) => InvokeError::Cpu { limit },
+        Err(_) => InvokeError::Deadline { limit: wall },
+    };
+    if spent.is_first_to_tell() {
+        log.failed(&ended_by(&cut));
+    }
+    Err(Arc::new(cut))
 }

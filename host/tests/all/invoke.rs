@@ -79,6 +79,12 @@ fn a_call_has_its_token_and_its_body_from_wherever_they_are() {
         let output = run_with(&[&args[..], &host].concat(), stdin, environment);
         assert_eq!(stdout(&output), echoed, "{args:?}");
     }
+}
+
+#[test]
+fn a_call_that_cannot_be_says_what_to_do() {
+    let (_dir, keys) = keyring();
+    let (token, host) = (token(&keys, guests::ECHO), ["--host", "http://127.0.0.1:9"]);
     for (args, says) in [
         (vec!["invoke", "-", "-d", "@-"], "both come from stdin"),
         (vec!["invoke"], "there is no token"),

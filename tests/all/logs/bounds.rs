@@ -126,12 +126,14 @@ async fn a_history_has_its_lines_and_says_what_is_missing() {
 /// Nothing waits for a reader that takes nothing, and it learns how much it lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_does_not_keep_up_loses_lines_and_holds_up_nobody() {
-    const LINES: u64 = 40_000;
+    const LINES: u64 = 30_000;
     let host = TestHost::builder()
         .limits(|limits| {
             (limits.log_lines, limits.log_bytes) = (u64::MAX, 64 << 20);
             limits.log_history = 0;
-            limits.cpu = SOON;
+            limits.cpu = SOON * 2;
+            // Longer than the run takes, on any machine.
+            limits.stall = SOON * 20;
         })
         .start()
         .await;

@@ -65,6 +65,28 @@ async fn requests(host: &TestHost, token: &str) -> Vec<String> {
     ended.map(id).collect()
 }
 
+/// Each of this request, in their order, with an id of its own, a time, and nothing that a terminal acts on.
+fn well_formed(events: &[Event], request_id: &str) {
+    for event in events {
+        assert_eq!(event.data["request_id"], request_id);
+        let time = event.data["time"].as_str().expect("a time");
+        assert!(
+            time.len() == 24 && time.starts_with("20") && time.ends_with('Z'),
+            "{time}"
+        );
+        let text = event.message();
+        assert!(!text.contains(|c: char| c.is_control()), "{text:?}");
+    }
+    // In their order, each with an id of its own.
+    let ids: Vec<_> = events
+        .iter()
+        .map(|event| event.id.clone().expect("an id"))
+        .collect();
+    let number = |id: &String| u64::from_str_radix(id.split_once('-').expect("two parts").1, 16);
+    let numbers: Vec<_> = ids.iter().map(|id| number(id).expect("a number")).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{ids:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_author_reads_what_a_webtask_logs_as_it_happens() {
     let host = TestHost::start().await;
@@ -105,24 +127,7 @@ async fn an_author_reads_what_a_webtask_logs_as_it_happens() {
         );
     }
     assert!(of("info", "stdout", "a line on stdout") && of("warn", "stderr", "a line on stderr"));
-    for event in &events {
-        assert_eq!(event.data["request_id"], reply.request_id());
-        let time = event.data["time"].as_str().expect("a time");
-        assert!(
-            time.len() == 24 && time.starts_with("20") && time.ends_with('Z'),
-            "{time}"
-        );
-        let text = event.message();
-        assert!(!text.contains(|c: char| c.is_control()), "{text:?}");
-    }
-    // In their order, each with an id of its own.
-    let ids: Vec<_> = events
-        .iter()
-        .map(|event| event.id.clone().expect("an id"))
-        .collect();
-    let number = |id: &String| u64::from_str_radix(id.split_once('-').expect("two parts").1, 16);
-    let numbers: Vec<_> = ids.iter().map(|id| number(id).expect("a number")).collect();
-    assert!(numbers.is_sorted_by(|a, b| a < b), "{ids:?}");
+    well_formed(&events, reply.request_id());
     let data = &ended.data;
     assert_eq!(
         (&data["status"], &data["code"], &data["method"]),
