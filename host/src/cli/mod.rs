@@ -6,6 +6,7 @@ pub(crate) mod config;
 mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
+mod log_lines;
 mod logging;
 mod payments;
 mod reload;
@@ -140,7 +141,7 @@ impl Cli {
         if !matches!(self.command, Command::Serve(_)) {
             logging::start(LogFormat::Text);
         }
-        match self.command {
+        let done = match self.command {
             Command::Audit(command) => command.run(),
             Command::CompileWorker(command) => command.run(),
             Command::Config(command) => command.run(),
@@ -149,7 +150,9 @@ impl Cli {
             Command::Keys(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Token(command) => command.run(),
-        }
+        };
+        log_lines::flush();
+        done
     }
 }
 
