@@ -44,7 +44,7 @@ impl Servers {
             wasmtime: targets::wasmtime(wasmtime, cores, &bare, &[]),
             wasmtime_best: targets::wasmtime(wasmtime, cores, &bare, &best),
             wasmtime_p3: targets::wasmtime(wasmtime, cores, &place.p3("bare")?, &p3),
-            webtask: place.serve("hello", cores, &Serve::default())?,
+            webtask: place.serve("hello", cores, &of_one_token())?,
             origin: targets::native(Cores::All, None)?,
         })
     }

@@ -49,7 +49,7 @@ fn arguments() -> Result<Arguments, String> {
     let mut said = Arguments {
         only: Vec::new(),
         rounds: 5,
-        seconds: 2.0,
+        seconds: 1.5,
         root: "target/bench".into(),
         binary: beside.with_file_name("webtask"),
     };
