@@ -28,9 +28,8 @@ pub(crate) fn print(
     let (echo, upload, events) = (place.p2("echo")?, place.p2("upload")?, place.p2("events")?);
     let native = targets::native(cores, None)?;
     let webtask = place.serve("bodies", cores, &Serve::default())?;
-    let best = [targets::BEST, targets::BEST_P2].concat();
     let plain_echo = targets::wasmtime(wasmtime, cores, &echo, &[]);
-    let best_echo = targets::wasmtime(wasmtime, cores, &echo, &best);
+    let best_echo = targets::wasmtime(wasmtime, cores, &echo, targets::BEST);
     let rules = |connections| Rules {
         cores,
         connections,

@@ -3,6 +3,7 @@
 use std::{io, time::Duration};
 
 use crate::{
+    answer::{connect, once},
     load::{self, Outcome, Pace, Plan},
     process::{Cores, Process, load_on},
     table::{Figures, median, mib, number, row},
@@ -45,6 +46,11 @@ pub(crate) fn contest(contestants: &[Contestant<'_>], rules: &Rules) -> io::Resu
     load_on(rules.cores);
     let mut rounds: Vec<Vec<(Outcome, Option<Outcome>)>> =
         contestants.iter().map(|_| Vec::new()).collect();
+    // What is compiled for the first request is not what this is about.
+    for contestant in contestants {
+        let request = contestant.requests.first().map_or(&[][..], Vec::as_slice);
+        once(&mut connect(contestant.process.address)?, request)?;
+    }
     for round in 0..rules.rounds {
         for (contestant, outcomes) in contestants.iter().zip(&mut rounds) {
             eprintln!(

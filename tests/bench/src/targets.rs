@@ -12,16 +12,13 @@ use crate::{
 };
 
 /// Flags of `wasmtime serve` that measured best, beside those that a component needs: a pool of instances that keeps
-/// its pages, and no support for concurrent calls, which WASI 0.2 has no use for.
+/// its pages. It cannot do without support for concurrent calls, which WASI 0.2 has no use for.
 pub(crate) const BEST: &[&str] = &[
     "-Opooling-allocator=y",
     "-Opooling-pagemap-scan=y",
     "-Opooling-memory-keep-resident=1048576",
     "-Opooling-table-keep-resident=65536",
 ];
-/// Those of [`BEST`] that are for WASI 0.2 alone.
-pub(crate) const BEST_P2: &[&str] = &["-Wconcurrency-support=n"];
-
 /// Where `make bench` puts `wasmtime`.
 pub(crate) fn wasmtime_at(root: &Path) -> Option<PathBuf> {
     let path = root.join("wasmtime/bin/wasmtime");
