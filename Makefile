@@ -2,10 +2,17 @@
 
 GUESTS = target/wasm32-wasip2/guest
 
-.PHONY: demo test soak guest-target examples
+.PHONY: demo test soak bench guest-target examples
 
 # Of `make soak`.
 SECONDS = 600
+
+# Of `make bench`: which tables (all, or some of hello,bodies,mixed,cold,neighbours,calls,density), how often, and what
+# the runtime is held against.
+ONLY =
+ROUNDS = 5
+BENCH = target/bench
+WASMTIME = 48.0.8
 
 ## Build everything, start the runtime on loopback and print what to try.
 demo: examples
@@ -20,6 +27,23 @@ test: guest-target
 soak: guest-target
 	cargo build --locked -p webtask-host
 	cargo bench --locked --profile dev -p webtask-tests --bench soak -- --seconds $(SECONDS)
+
+## Tables of what everything costs, as docs/performance.md has them: `make bench ONLY=hello ROUNDS=3` for some of them.
+bench: guest-target $(BENCH)/wasmtime/bin/wasmtime
+	rustc="$$(guest-sdk/toolchain.sh)" && export RUSTC="$$rustc" && \
+	cargo build --locked --profile guest --target wasm32-wasip2 --target-dir $(BENCH)/p2 \
+		-p webtask-examples -p webtask-test-guests && \
+	cargo build --locked --profile guest --target wasm32-wasip2 --target-dir $(BENCH)/p3 \
+		-p webtask-examples -p webtask-test-guests \
+		--no-default-features --features webtask-test-guests/p3,webtask-examples/p3
+	cargo build --locked --release -p webtask-host
+	cargo build --locked --release -p webtask-bench
+	target/release/webtask-bench --rounds $(ROUNDS) $(if $(ONLY),--only $(ONLY))
+
+# Takes some minutes, once. Without it its rows are left out.
+$(BENCH)/wasmtime/bin/wasmtime:
+	mkdir -p $(BENCH)
+	-nice cargo install wasmtime-cli --version $(WASMTIME) --locked --root $(BENCH)/wasmtime --target-dir $(BENCH)/wasmtime-build
 
 ## Print the compiler that makes WebAssembly components, installing the target if it is missing.
 guest-target:

@@ -1,15 +1,54 @@
-//! CPU time of one invocation: the thread's clock, read around each poll.
+//! CPU time of one invocation: the thread's clock, as far as it has to be read around each poll.
+//!
+//! Reading that clock is a system call, and the clock on the wall is none. A poll that took no time on the wall took no
+//! more of the processor, and is charged that. Of one that took longer the thread's clock is read after it, and before
+//! it where it was not read a moment ago: what the thread did between is charged too, as far as the wall allows. So
+//! nobody is charged too little, and nobody too much by more than [`FRESH`] for a poll in which the thread had to wait.
 
 use std::{
+    cell::Cell,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::meter::{Ending, Spent};
+
+/// A poll that takes less on the wall is charged that.
+const SHORT: Duration = Duration::from_micros(100);
+/// How old a reading of the thread's clock may be.
+const FRESH: Duration = Duration::from_micros(500);
+
+thread_local! {
+    /// The thread's clock, and when it was read.
+    static READ: Cell<Option<Reading>> = const { Cell::new(None) };
+}
+
+#[derive(Clone, Copy)]
+struct Reading {
+    at: Instant,
+    cpu: Duration,
+}
+
+impl Reading {
+    fn new(at: Instant) -> Self {
+        let reading = Self {
+            at,
+            cpu: thread_time(),
+        };
+        READ.set(Some(reading));
+        reading
+    }
+
+    /// One that is not old at `now`.
+    fn fresh(now: Instant) -> Self {
+        let fresh = |read: &Self| now.saturating_duration_since(read.at) <= FRESH;
+        READ.get().filter(fresh).unwrap_or_else(|| Self::new(now))
+    }
+}
 
 /// A future that may use at most `limit` of CPU time. It is checked after each poll, so a guest that
 /// yields at every tick overruns by a tick at most, and by another one in which it ends.
@@ -58,9 +97,14 @@ impl<F: Future> Future for CpuBound<F> {
 
 impl<F: Future> CpuBound<F> {
     fn measured(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let before = thread_time();
+        let begun = Instant::now();
+        let before = Reading::fresh(begun);
         let polled = self.inner.as_mut().poll(cx);
-        let spent = thread_time().saturating_sub(before);
+        let ended = Instant::now();
+        let mut spent = ended.saturating_duration_since(begun);
+        if spent > SHORT {
+            spent = spent.min(Reading::new(ended).cpu.saturating_sub(before.cpu));
+        }
         self.used = self.used.saturating_add(spent);
         self.spent.set_cpu(self.used);
         polled

@@ -267,6 +267,9 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .total_memories(runs.saturating_mul(limits.memories))
         .total_tables(runs.saturating_mul(limits.tables))
         .total_stacks(runs)
+        // A slot whose last instance was of the same component starts without a system call; for another one its
+        // memory is mapped anew. wasmtime would keep a hundred such slots, for a thousand components too few.
+        .max_unused_warm_slots(runs.saturating_mul(limits.memories))
         .table_elements(limits.table_elements)
         .max_memory_size(usize::try_from(limits.memory).unwrap_or(usize::MAX));
     if PoolingAllocationConfig::is_pagemap_scan_available() {

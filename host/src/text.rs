@@ -1,7 +1,5 @@
 //! Texts that end in logs: printable, in one line, in hexadecimal.
 
-use std::fmt::Write as _;
-
 /// An error and its causes in one line, for a log or a person.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -16,12 +14,13 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let text = String::with_capacity(bytes.len().saturating_mul(2));
-    bytes.iter().fold(text, |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap_or_default();
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
 
 /// `text` without anything that a terminal or a line-based log would act on, at most `max` bytes.

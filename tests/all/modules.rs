@@ -51,6 +51,7 @@ fn trap_16_unsafe_stands_in_one_module() {
         "host/tests",
         "host/benches",
         "tests/all",
+        "tests/bench",
         "tests/src",
     ] {
         rust_files(&root().join(dir), &mut files);

@@ -5,12 +5,14 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use webtask_host::LogFormat;
 
+use super::log_lines::Lines;
+
 /// Starts the log; once in a process.
 pub(super) fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("WEBTASK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(Lines)
         // It would tell of a log that cannot be written on stderr as well, and panic when that fails: nobody
         // reads it any more, and the requests go on.
         .log_internal_errors(false);

@@ -6,6 +6,7 @@ pub(crate) mod config;
 mod demo;
 pub(crate) mod invoke;
 pub(crate) mod keys;
+mod log_lines;
 mod logging;
 pub(crate) mod logs;
 mod payments;
@@ -145,7 +146,7 @@ impl Cli {
         if !matches!(self.command, Command::Serve(_)) {
             logging::start(LogFormat::Text);
         }
-        match self.command {
+        let done = match self.command {
             Command::Audit(command) => command.run(),
             Command::CompileWorker(command) => command.run(),
             Command::Config(command) => command.run(),
@@ -156,7 +157,9 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Token(command) => command.run(),
             Command::Warm(command) => command.run(),
-        }
+        };
+        log_lines::flush();
+        done
     }
 }
 

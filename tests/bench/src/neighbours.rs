@@ -1,0 +1,97 @@
+//! A polite tenant beside a hostile one, on one core.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::{
+    answer::connect,
+    load::{self, Pace, Plan},
+    process::{Cores, load_on},
+    table::{self, Figures, median, number},
+    webtask::{Place, Serve, request},
+};
+
+/// Requests of the polite tenant in a second.
+const RATE: u32 = 500;
+/// Hostile callers that come again at once.
+const CALLERS: usize = 32;
+
+/// Rounds of both, in turn.
+pub(crate) fn print(
+    place: &Place,
+    rounds: usize,
+    seconds: f64,
+    figures: &mut Figures,
+) -> io::Result<()> {
+    let server = place.serve("neighbours", Cores::Apart, &Serve::default())?;
+    let polite = [request(
+        &place.token(&place.p2("hello")?, |_| {}),
+        "GET /run",
+        b"",
+    )];
+    let spin = place.token(&place.p2("spin")?, |claims| {
+        claims.tenant = "hostile".to_owned()
+    });
+    let spin = request(&spin, "GET /run", b"");
+    let plan = Plan {
+        address: server.address,
+        requests: &polite,
+        connections: 16,
+        pace: Pace::Rate(RATE),
+        warm: Duration::from_secs_f64(seconds / 4.0),
+        time: Duration::from_secs_f64(seconds),
+    };
+    load_on(Cores::Apart);
+    let mut times = [const { [const { Vec::new() }; 2] }; 2];
+    for round in 0..rounds {
+        eprintln!("round {} of {rounds}: neighbours", round + 1);
+        for (hostile, times) in times.iter_mut().enumerate() {
+            let over = AtomicBool::new(hostile == 0);
+            let outcome = std::thread::scope(|scope| {
+                for _ in 0..CALLERS * hostile {
+                    scope.spawn(|| annoy(server.address, &spin, &over));
+                }
+                let outcome = load::run(&plan, || server.cpu());
+                over.store(true, Relaxed);
+                outcome
+            })?;
+            times[0].push(outcome.at(50.0));
+            times[1].push(outcome.at(99.0));
+            server.forget();
+        }
+    }
+    let about = format!(
+        "One core for the server; {RATE} requests a second to hello, alone and beside {CALLERS} callers of a guest of another \
+         tenant that spins until its CPU time is over; medians of {rounds} rounds in turn."
+    );
+    table::begin(
+        "Hostile neighbours",
+        &about,
+        &["beside", "p50 µs", "p99 µs"],
+    );
+    let medians = times
+        .each_mut()
+        .map(|times| times.each_mut().map(|times| median(times)));
+    for (name, [middle, late]) in ["nobody", "spinning guests"].iter().zip(medians) {
+        table::row(&[(*name).to_owned(), number(middle), number(late)]);
+    }
+    figures.insert("neighbours.p99".to_owned(), medians[1][1] / medians[0][1]);
+    Ok(())
+}
+
+/// Asks again and again, and does not care for answers.
+fn annoy(address: SocketAddr, ask: &[u8], over: &AtomicBool) {
+    let mut buffer = [0; 4_096];
+    while !over.load(Relaxed) {
+        let Ok(mut stream) = connect(address) else {
+            return;
+        };
+        let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
+        let _ = stream.write_all(ask);
+        let _ = stream.read(&mut buffer);
+    }
+}
