@@ -213,6 +213,19 @@ impl Host {
         self.places.idle().await;
     }
 
+    /// Has the code of `token` fetched and compiled before its first request, which then waits for neither.
+    ///
+    /// # Errors
+    /// Those that a request with this token would meet before it runs, whatever it asks for.
+    pub async fn prepare(&self, token: &str) -> Result<(), Error> {
+        let opened = self.gate.open(token)?;
+        self.gate.unrevoked(&opened)?;
+        let (tenant, ceiling) = self.gate.ceiling(&opened)?;
+        let rights = Rights::of(opened, tenant, ceiling)?;
+        let webtask = self.loader.load(&wanted(&rights)).await?;
+        rights.meet(&webtask.needs)
+    }
+
     /// Answers `request`. Never fails: whatever goes wrong becomes an answer and a record.
     ///
     /// A guest sees the scheme of the request's extension [`http::uri::Scheme`], which the server sets by
@@ -321,16 +334,7 @@ impl Host {
 
         // Loading has places of its own: slow origins keep no invocation from running.
         record.spent.phases.begin(Phase::Load);
-        let wanted = Wanted {
-            url: &rights.url,
-            sha256: rights.sha256,
-            by: Asker {
-                tenant: rights.tenant.clone(),
-                root: rights.root(),
-                ceiling: rights.ceiling.clone(),
-            },
-        };
-        let webtask = self.loader.load(&wanted).await?;
+        let webtask = self.loader.load(&wanted(&rights)).await?;
         record.digest = Some(webtask.digest);
         rights.meet(&webtask.needs)?;
         let asking = self.asking(&rights);
@@ -369,5 +373,18 @@ impl Host {
             }),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// The code of a token, and who wants it.
+fn wanted(rights: &Rights) -> Wanted<'_> {
+    Wanted {
+        url: &rights.url,
+        sha256: rights.sha256,
+        by: Asker {
+            tenant: rights.tenant.clone(),
+            root: rights.root(),
+            ceiling: rights.ceiling.clone(),
+        },
     }
 }
