@@ -3,7 +3,7 @@
 mod attenuate;
 mod call;
 mod create;
-mod flags;
+pub(super) mod flags;
 mod inspect;
 mod issue;
 mod mint;
