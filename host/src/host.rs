@@ -294,16 +294,7 @@ impl Host {
 
         // Loading has places of its own: slow origins keep no invocation from running.
         record.spent.phases.begin(Phase::Load);
-        let wanted = Wanted {
-            url: &rights.url,
-            sha256: rights.sha256,
-            by: Asker {
-                tenant: rights.tenant.clone(),
-                root: rights.root(),
-                ceiling: rights.ceiling.clone(),
-            },
-        };
-        let webtask = self.loader.load(&wanted).await?;
+        let webtask = self.loader.load(&wanted(&rights)).await?;
         record.digest = Some(webtask.digest);
         rights.meet(&webtask.needs)?;
         let asking = self.asking(&rights);
@@ -343,5 +334,18 @@ impl Host {
             }),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// The code of a token, and who wants it.
+fn wanted(rights: &Rights) -> Wanted<'_> {
+    Wanted {
+        url: &rights.url,
+        sha256: rights.sha256,
+        by: Asker {
+            tenant: rights.tenant.clone(),
+            root: rights.root(),
+            ceiling: rights.ceiling.clone(),
+        },
     }
 }

@@ -27,6 +27,20 @@ async fn code_that_does_not_come_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn code_that_was_prepared_is_there_for_the_first_request() {
+    let host = TestHost::start().await;
+    let token = host.token(examples::HELLO);
+    assert_eq!(host.prepare(&token).await, Ok(()));
+    assert_eq!(host.loads().compiled, 1);
+    assert_eq!(host.get(&token, "").await.status, 200);
+    assert_eq!(host.loads().compiled, 1);
+    // What is wrong is said before anybody calls.
+    let lacks = host.token(examples::WEBHOOK);
+    assert_eq!(host.prepare(&lacks).await, Err("secret-missing"));
+    assert_eq!(host.prepare("wt1.x.y.z").await, Err("token-invalid"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compilation_is_given_up_in_time() {
     let host = TestHost::builder()
         .limits(|limits| limits.compile = Duration::ZERO)

@@ -294,6 +294,11 @@ impl TestHost {
         self.host.loads()
     }
 
+    /// See [`Host::prepare`]; the code of the error.
+    pub async fn prepare(&self, token: &str) -> Result<(), &'static str> {
+        self.host.prepare(token).await.map_err(|error| error.code())
+    }
+
     /// Seals `claims` for this host.
     pub fn seal(&self, claims: &Claims) -> String {
         self.keyring.seal(claims).expect("valid claims")

@@ -9,8 +9,8 @@ use clap::Args;
 use serde_json::json;
 use webtask_host::audit::{Comparison, Differences, Finding, compare, differences};
 
-use self::subject::{Kind, Subject, SubjectText};
-pub(super) use self::subject::{fetch, read_file};
+use self::subject::SubjectText;
+pub(super) use self::subject::{Kind, Subject, component, fetch, read_file};
 use super::{Failure, keys::read_keyring, print};
 
 /// Show what a component needs, and what a token grants
@@ -180,6 +180,11 @@ fn differing(differences: &Differences, subjects: &[Subject], other: &Subject) -
         format!("only {name}:\n{none}{lines}")
     };
     list(here, &differences.only_here) + &list(&other.name, &differences.only_there)
+}
+
+/// A component as a member of `subjects`, for other commands.
+pub(super) fn to_json(subject: &Subject) -> serde_json::Value {
+    json::subject(subject)
 }
 
 /// Leaves out the members of an object that are null.

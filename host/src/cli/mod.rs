@@ -1,14 +1,19 @@
 //! The command line: one file a command. Data goes to stdout, everything else to stderr.
 
 pub(crate) mod audit;
+pub(crate) mod build;
 mod compile_worker;
 pub(crate) mod config;
+mod declared;
 mod demo;
+pub(crate) mod dev;
+mod env_file;
 pub(crate) mod invoke;
 pub(crate) mod keys;
 mod log_lines;
 mod logging;
 pub(crate) mod logs;
+pub(crate) mod new;
 mod payments;
 mod presented;
 mod reload;
@@ -111,7 +116,11 @@ pub(crate) fn print(data: impl AsRef<[u8]>) -> Result<(), Failure> {
 #[command(
     name = "webtask",
     version,
-    after_help = "First steps:
+    after_help = "First steps of an author:
+  webtask new greeter && cd greeter
+  webtask dev
+
+First steps of a runtime:
   webtask keys generate --keys keys.toml
   webtask token create --keys keys.toml --url ./hello.wasm
   webtask serve --keys keys.toml --allow-code .
@@ -127,13 +136,16 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Audit(audit::AuditCommand),
+    Build(build::BuildCommand),
     #[command(hide = true)]
     CompileWorker(compile_worker::CompileWorkerCommand),
     Config(config::ConfigCommand),
     Demo(demo::DemoCommand),
+    Dev(dev::DevCommand),
     Invoke(invoke::InvokeCommand),
     Keys(keys::KeysCommand),
     Logs(logs::LogsCommand),
+    New(new::NewCommand),
     Serve(serve::ServeCommand),
     Token(token::TokenCommand),
     Warm(warm::WarmCommand),
@@ -142,18 +154,21 @@ enum Command {
 impl Cli {
     /// Runs the command.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        // `serve` has a format for it.
-        if !matches!(self.command, Command::Serve(_)) {
+        // `serve` has a format for it, `dev` one of its own.
+        if !matches!(self.command, Command::Dev(_) | Command::Serve(_)) {
             logging::start(LogFormat::Text);
         }
         let done = match self.command {
             Command::Audit(command) => command.run(),
+            Command::Build(command) => command.run(),
             Command::CompileWorker(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Demo(command) => command.run(),
+            Command::Dev(command) => command.run(),
             Command::Invoke(command) => command.run(),
             Command::Keys(command) => command.run(),
             Command::Logs(command) => command.run(),
+            Command::New(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Token(command) => command.run(),
             Command::Warm(command) => command.run(),

@@ -252,7 +252,7 @@ fn read_registries(path: &Path) -> Result<RegistryAuth, Failure> {
         .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))
 }
 
-fn private_ranges(given: &[String]) -> Result<Vec<IpNet>, Failure> {
+pub(super) fn private_ranges(given: &[String]) -> Result<Vec<IpNet>, Failure> {
     let parse = |text: &String| {
         let address = || text.parse::<IpAddr>().map(IpNet::from);
         text.parse::<IpNet>().or_else(|_| address()).map_err(|_| {

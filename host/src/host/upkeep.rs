@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use webtask_token::{Keyring, LinkId};
 
-use super::Host;
+use super::{Host, wanted};
 use crate::{
     Error, Limits,
     loader::{Asker, Loads, Wanted},
     metrics::{Connected, Now},
+    rights::Rights,
 };
 
 impl Host {
@@ -44,6 +45,19 @@ impl Host {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Has the code of `token` fetched and compiled before its first request, which then waits for neither.
+    ///
+    /// # Errors
+    /// Those that a request with this token would meet before it runs, whatever it asks for.
+    pub async fn prepare(&self, token: &str) -> Result<(), Error> {
+        let opened = self.gate.open(token)?;
+        self.gate.unrevoked(&opened)?;
+        let (tenant, ceiling) = self.gate.ceiling(&opened)?;
+        let rights = Rights::of(opened, tenant, ceiling)?;
+        let webtask = self.loader.load(&wanted(&rights)).await?;
+        rights.meet(&webtask.needs)
     }
 
     /// Loads the code at `url` as for a request of `tenant`, and gives its SHA-256: it is in memory then and, with a

@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test may fail there")]
 
 mod audit;
+mod authors;
 mod bombs;
 mod cache;
 mod command;

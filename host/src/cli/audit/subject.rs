@@ -37,12 +37,12 @@ impl std::fmt::Debug for SubjectText {
 }
 
 /// What is audited, and what it is called in the answer.
-pub(super) struct Subject {
-    pub(super) name: String,
-    pub(super) kind: Kind,
+pub(in crate::cli) struct Subject {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) kind: Kind,
 }
 
-pub(super) enum Kind {
+pub(in crate::cli) enum Kind {
     Component(Needs),
     Token(Box<Grants>, Box<Opened>),
 }
@@ -72,7 +72,7 @@ impl SubjectText {
 }
 
 impl Subject {
-    pub(super) fn to_wit(&self) -> String {
+    pub(in crate::cli) fn to_wit(&self) -> String {
         match &self.kind {
             Kind::Component(needs) => needs.to_wit(&self.name),
             Kind::Token(grants, _) => grants.to_wit(),
@@ -117,7 +117,7 @@ impl Subject {
     }
 }
 
-fn component(name: String, bytes: &[u8]) -> Result<Subject, Failure> {
+pub(in crate::cli) fn component(name: String, bytes: &[u8]) -> Result<Subject, Failure> {
     let needs = Needs::of(bytes).map_err(|error| {
         Failure::refused(format!("{name} cannot run here: {}", chain(&error))).hint("webtasks are components of WebAssembly, built for wasm32-wasip2 or by a toolchain such as componentize-py or jco")
     })?;

@@ -13,8 +13,9 @@ use super::needs;
 use super::secrets::{Raw, SecretFlags};
 use super::source::{self, Source};
 use super::{hex, mint, now};
+use crate::cli::declared::Declared;
 use crate::cli::keys::read_keyring;
-use crate::cli::{Failure, print};
+use crate::cli::{Failure, env_file, print};
 
 /// Make a token and print it
 ///
@@ -39,6 +40,10 @@ use crate::cli::{Failure, print};
     webtask token create --keys keys.toml --url https://code.example.com/hook.wasm \\
       --sha256 \"$(sha256sum < hook.wasm | cut -c1-64)\" \\
       --via path --expires 1h --limit memory=64MiB --limit wall=5s
+
+  What the project's webtask.toml says, with the values of its secrets from .env:
+    webtask token create --keys keys.toml --from webtask.toml --env-file .env \\
+      --url target/wasm32-wasip2/release/greeter.wasm
 
   An issuer token for a service or CI, and a token that it mints without the keyring:
     webtask token create --keys keys.toml --issue --tenant acme --expires 90d \\
@@ -84,6 +89,12 @@ pub(super) struct Create {
     /// When the token begins: a time from now, or Unix seconds [default: now]
     #[arg(long, value_name = "TIME", conflicts_with = "host")]
     not_before: Option<String>,
+    /// What the project's webtask.toml says that the code gets; flags add to it, and win over it
+    #[arg(long, value_name = "FILE", conflicts_with = "issue")]
+    from: Option<PathBuf>,
+    /// A file of NAME=VALUE lines for the secrets that --from names, such as .env; git must not see it
+    #[arg(long, value_name = "FILE", requires = "from")]
+    env_file: Option<PathBuf>,
     #[command(flatten)]
     secrets: SecretFlags,
     /// Outbound requests that the code may send; a * at the end of the path is a prefix, a * for the
@@ -161,11 +172,25 @@ impl Create {
         claims.nbf = nbf
             .map(|text| time("--not-before", text, now))
             .transpose()?;
+        let from = self.from.as_deref().map(Declared::read).transpose()?;
         claims.secrets = self.secrets.read()?;
+        if let (Some(from), Some(file)) = (&from, &self.env_file) {
+            let (named, _) = env_file::named(env_file::read(file)?, &from.secrets);
+            for (name, secret) in named {
+                claims.secrets.entry(name).or_insert(secret);
+            }
+        }
+        self.secrets.bind(&mut claims.secrets)?;
         claims.params = flags::params(&self.params)?;
         claims.out = flags::grants("--allow", &self.allows)?;
         claims.lim = flags::limits("--limit", &self.limits)?;
         claims.via.extend(self.via.as_ref().map(|_| Carrier::Path));
+        if let Some(from) = from {
+            from.fill(
+                &mut claims,
+                "give it with --env-file, --secret-env NAME=VAR or --secret-file NAME=FILE",
+            )?;
+        }
         Ok(claims)
     }
 

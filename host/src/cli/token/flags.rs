@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use webtask_token::units::parse_duration;
 use webtask_token::{Grant, Limits, MAX_TOKEN_LEN};
 
-use super::secrets::{Raw, invalid, plain};
+pub(in crate::cli) use super::secrets::{Raw, bind};
+use super::secrets::{invalid, plain};
 use crate::cli::Failure;
 use crate::cli::keys::read_text;
 
@@ -81,7 +82,7 @@ pub(super) fn params(flags: &[Raw]) -> Result<BTreeMap<String, String>, Failure>
 }
 
 /// `--limit NAME=VALUE`.
-pub(super) fn limits(flag: &str, texts: &[String]) -> Result<Limits, Failure> {
+pub(in crate::cli) fn limits(flag: &str, texts: &[String]) -> Result<Limits, Failure> {
     let mut limits = Limits::default();
     for text in texts {
         let (name, value) = text.split_once('=').ok_or_else(|| {
@@ -95,7 +96,7 @@ pub(super) fn limits(flag: &str, texts: &[String]) -> Result<Limits, Failure> {
 }
 
 /// `--allow 'METHODS URL'`.
-pub(super) fn grants(flag: &str, texts: &[String]) -> Result<Vec<Grant>, Failure> {
+pub(in crate::cli) fn grants(flag: &str, texts: &[String]) -> Result<Vec<Grant>, Failure> {
     let grant = |text: &String| {
         text.parse()
             .map_err(|error| invalid(&format!("{flag} {text:?}"), error))

@@ -34,7 +34,7 @@ impl SecretFlags {
         !self.secrets.is_empty()
     }
 
-    /// Reads the values from where they are, and binds them.
+    /// Reads the values from where they are.
     pub(super) fn read(&self) -> Result<BTreeMap<String, SecretClaim>, Failure> {
         let mut secrets = BTreeMap::new();
         let mut add = |flag: &str, name: &str, value: Secret| match secrets.insert(
@@ -69,24 +69,41 @@ impl SecretFlags {
             })?;
             add("--secret-env", name, Secret::new(value))?;
         }
-        for bind in &self.binds {
-            let (name, slot) = bind.pair("--bind")?;
-            let unknown = || {
-                Failure::usage(format!("--bind: no secret {}", plain(name)))
-                    .hint("give it as well, with --secret-file, --secret-env or --secret")
-            };
-            let slot: Slot = slot
-                .parse()
-                .map_err(|error| invalid(&format!("--bind {}=...", plain(name)), error))?;
-            secrets.get_mut(name).ok_or_else(unknown)?.slots.push(slot);
-        }
         Ok(secrets)
     }
+
+    /// Binds what was read, and secrets from elsewhere.
+    pub(super) fn bind(&self, secrets: &mut BTreeMap<String, SecretClaim>) -> Result<(), Failure> {
+        self.binds
+            .iter()
+            .try_for_each(|text| bind("--bind", text, secrets))
+    }
+}
+
+/// `--bind NAME=SLOT`: onto the secret of that name, once.
+pub(in crate::cli) fn bind(
+    flag: &str,
+    text: &Raw,
+    secrets: &mut BTreeMap<String, SecretClaim>,
+) -> Result<(), Failure> {
+    let (name, slot) = text.pair(flag)?;
+    let unknown = || {
+        Failure::usage(format!("{flag}: no secret {}", plain(name)))
+            .hint("give it as well, with --secret-file, --secret-env or --secret")
+    };
+    let slot: Slot = slot
+        .parse()
+        .map_err(|error| invalid(&format!("{flag} {}=...", plain(name)), error))?;
+    let slots = &mut secrets.get_mut(name).ok_or_else(unknown)?.slots;
+    if !slots.contains(&slot) {
+        slots.push(slot);
+    }
+    Ok(())
 }
 
 /// A value of the command line that may hold a secret: clap prints what it cannot parse, so it parses nothing.
 #[derive(Clone)]
-pub(super) struct Raw(String);
+pub(in crate::cli) struct Raw(String);
 
 impl Raw {
     /// Splits at the first `=`.
@@ -172,7 +189,9 @@ mod tests {
             ["--secret", "s=CANARY", "--bind", "CANARY"],
         ] {
             let line = Line::try_parse_from(["create"].iter().chain(&flags)).unwrap();
-            let shown = format!("{line:?} {:?}", line.secrets.read().unwrap_err());
+            let read = line.secrets.read();
+            let bound = read.and_then(|mut secrets| line.secrets.bind(&mut secrets));
+            let shown = format!("{line:?} {:?}", bound.unwrap_err());
             assert!(!shown.contains("CANARY"), "{shown}");
         }
     }
