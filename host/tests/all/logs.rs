@@ -128,6 +128,7 @@ fn logs_say_why_there_are_none() {
         "{status}: {said}"
     );
     assert!(!said.contains(&narrowed), "{said}");
+    assert!(said.contains("hint: a token that was narrowed"), "{said}");
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let nobody = format!("http://{}", free.local_addr().expect("bound"));
     drop(free);

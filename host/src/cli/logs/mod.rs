@@ -129,7 +129,7 @@ impl LogsCommand {
                     let retry = live.parser.retry.unwrap_or(1_000).min(5_000);
                     (went, Duration::from_millis(retry))
                 }
-                Err(Trouble::Refused(text)) => return Err(Failure::refused(text)),
+                Err(Trouble::Refused(text)) => return Err(refused(text)),
                 Err(Trouble::Later(seconds, text)) if ever => {
                     (Went::Lost(text), Duration::from_secs(seconds))
                 }
@@ -182,6 +182,15 @@ impl LogsCommand {
                 return Ok(Went::Unread);
             }
         }
+    }
+}
+
+/// What a token would read with, where one that was handed on does not.
+fn refused(text: String) -> Failure {
+    let hint = "a token that was narrowed or minted reads no log unless the runtime's read-logs says so: present the token that it was made from, or the issuer token";
+    match text.starts_with("403 denied") {
+        true => Failure::refused(text).hint(hint),
+        false => Failure::refused(text),
     }
 }
 
