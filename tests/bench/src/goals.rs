@@ -59,7 +59,9 @@ fn ratio(figures: &Figures, over: &str, under: &str) -> Option<f64> {
 
 fn sum(figures: &Figures, names: &[&str]) -> Option<f64> {
     figures.get("calls.ioctl")?;
-    let each = names.iter().map(|name| figures.get(&format!("calls.{name}")));
+    let each = names
+        .iter()
+        .map(|name| figures.get(&format!("calls.{name}")));
     // Not `sum`: that of nothing is -0.0.
     Some(each.flatten().fold(0.0, |sum, calls| sum + calls))
 }
