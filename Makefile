@@ -43,7 +43,8 @@ bench: guest-target $(BENCH)/wasmtime/bin/wasmtime
 # Takes some minutes, once. Without it its rows are left out.
 $(BENCH)/wasmtime/bin/wasmtime:
 	mkdir -p $(BENCH)
-	-nice cargo install wasmtime-cli --version $(WASMTIME) --locked --root $(BENCH)/wasmtime --target-dir $(BENCH)/wasmtime-build
+	-nice cargo install wasmtime-cli --version $(WASMTIME) --locked --root $(BENCH)/wasmtime --target-dir $(BENCH)/wasmtime-build \
+		--no-default-features --features run,serve,wasi-config,pooling-allocator,parallel-compilation,cranelift,component-model,component-model-async,clap/default
 
 ## Print the compiler that makes WebAssembly components, installing the target if it is missing.
 guest-target:

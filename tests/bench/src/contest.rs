@@ -64,6 +64,7 @@ pub(crate) fn contest(contestants: &[Contestant<'_>], rules: &Rules) -> io::Resu
                 requests: &contestant.requests,
                 connections: rules.connections,
                 pace,
+                spins: rules.cores == Cores::Apart,
                 warm: rules.warm,
                 time: rules.time,
             };

@@ -37,6 +37,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) requests: &'a [Vec<u8>],
     pub(crate) connections: usize,
     pub(crate) pace: Pace,
+    /// Whether the load keeps its core busy while it waits. One that sleeps is woken by the server, which costs *that* some
+    /// microseconds for each answer on a virtual machine, and the more the slower the server is.
+    pub(crate) spins: bool,
     /// Not counted, before `time`.
     pub(crate) warm: Duration,
     pub(crate) time: Duration,
@@ -123,7 +126,10 @@ pub(crate) fn run(plan: &Plan<'_>, clock: impl Fn() -> Duration) -> io::Result<O
             }
             _ => {}
         }
-        let mut wait = Duration::from_millis(20);
+        let mut wait = match plan.spins {
+            true => Duration::ZERO,
+            false => Duration::from_millis(20),
+        };
         if let Pace::Rate(rate) = plan.pace {
             // epoll waits for whole milliseconds: too long for what is due in some microseconds.
             wait = Duration::ZERO;

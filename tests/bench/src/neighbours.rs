@@ -42,6 +42,7 @@ pub(crate) fn print(
         requests: &polite,
         connections: 16,
         pace: Pace::Rate(RATE),
+        spins: true,
         warm: Duration::from_secs_f64(seconds / 4.0),
         time: Duration::from_secs_f64(seconds),
     };
