@@ -175,7 +175,6 @@ impl Loader {
     pub(crate) async fn load(&self, wanted: &Wanted<'_>) -> Result<Arc<Webtask>, Arc<LoadError>> {
         // Asked of every request: what is allowed does not depend on what is cached.
         let source = self.worker.permit(wanted.url, &wanted.by)?;
-        let shown = source.shown();
         let webtask = self.webtask(source, wanted.sha256).await?;
         // The same for imports: tenants share what is compiled, and not their policies.
         match wanted.by.ceiling.refuses(&webtask.imports) {
@@ -184,7 +183,7 @@ impl Loader {
                 Ok(webtask)
             }
             Some(reason) => Err(Arc::new(LoadError::Invalid {
-                url: shown,
+                url: self.worker.permit(wanted.url, &wanted.by)?.shown(),
                 reason: format!("for the tenant {}: {reason}", wanted.by.tenant),
             })),
         }

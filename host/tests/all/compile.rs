@@ -237,7 +237,7 @@ fn trap_15_a_compile_bomb_takes_what_its_limits_say_and_nothing_else() {
         assert!(took < SOON, "{name} took {took:?}");
         // A hundredth of what it serves alone.
         assert!(
-            calls as f64 > took.as_secs_f64() * 10.0,
+            calls as f64 >= (took.as_secs_f64() * 10.0).floor(),
             "{name}: {calls} in {took:?}"
         );
         server.compiles();
@@ -425,8 +425,11 @@ fn code_is_improved_behind_everything_else() {
 /// Quick code is larger: where that is too large, good code may not be.
 #[test]
 fn where_quick_code_is_too_large_good_code_is_made() {
-    let server = Server::start_with("limits.compiled-bytes = '400KiB'");
+    let mut server = Server::start_with("limits.compiled-bytes = '400KiB'");
     let token = server.token(&hello());
     assert_eq!(server.call(&token).0, 200, "{}", server.log());
-    assert!(!server.log().contains("compiled well"), "{}", server.log());
+    server.running.signal("-TERM");
+    server.running.wait();
+    let log = server.log();
+    assert!(log.contains("compiled=1 improved=0"), "{log}");
 }

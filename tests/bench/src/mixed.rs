@@ -1,12 +1,15 @@
 //! Many tenants: ten thousand tokens over a thousand components, against one of each.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use crate::{
     answer::{connect, once},
     contest::{self, COLUMNS, Contestant, Rules},
-    process::Cores,
-    table::{self, Figures, mib, number},
+    process::{Cores, Process},
+    table::{self, Figures, mib, number, percentile},
     webtask::{Component, Place, Serve, request},
 };
 
@@ -36,16 +39,12 @@ pub(crate) fn print(
         ..Serve::default()
     };
     eprintln!("compiling {COMPONENTS} components, but for those of an earlier run");
-    let compiling = place.serve("compiling", Cores::All, &with)?;
-    touch(&compiling, &requests)?;
-    drop(compiling);
-
-    // Another process: what compiling left in its memory is not what a component takes.
+    place.warm(&made)?;
     let server = place.serve("mixed", Cores::Apart, &with)?;
     let one = request(&place.token(&bare, |_| {}), "GET /run", b"");
-    touch(&server, std::slice::from_ref(&one))?;
+    first_answers(&server, std::slice::from_ref(&one))?;
     let before = server.memory();
-    touch(&server, &requests)?;
+    let mut first = first_answers(&server, requests.get(..COMPONENTS).unwrap_or(&requests))?;
     let after = server.memory();
     let contestants = [
         Contestant {
@@ -76,6 +75,14 @@ pub(crate) fn print(
     if let [one, many] = scores.as_slice() {
         figures.insert("mixed.latency".to_owned(), many.closed[0] / one.closed[0]);
     }
+    table::begin(
+        "First answers after a restart",
+        "A process that has just started, and 1,000 components that `webtask warm` compiled into its cache directory, each \
+         called once over one connection.",
+        &["p50 ms", "p99 ms", "longest ms"],
+    );
+    let mut ms = |share| number(percentile(&mut first, share) / 1e3);
+    table::row(&[ms(0.5), ms(0.99), ms(1.0)]);
     let columns = ["memory", "MiB", "KiB for each of 1,000 components"];
     table::begin(
         "What a component takes in memory",
@@ -93,24 +100,13 @@ pub(crate) fn print(
     Ok(())
 }
 
-/// One request for each component, four at a time.
-fn touch(server: &crate::process::Process, requests: &[Vec<u8>]) -> io::Result<()> {
-    let first = requests.get(..COMPONENTS).unwrap_or(requests);
-    let each = first.len().div_ceil(4);
-    std::thread::scope(|scope| {
-        let threads = first.chunks(each).map(|requests| {
-            scope.spawn(move || {
-                let mut stream = connect(server.address)?;
-                requests
-                    .iter()
-                    .try_for_each(|request| once(&mut stream, request).map(drop))
-            })
-        });
-        let threads: Vec<_> = threads.collect();
-        threads.into_iter().try_for_each(|thread| {
-            thread
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
-        })
-    })
+/// The times of one request for each component, in microseconds.
+fn first_answers(server: &Process, requests: &[Vec<u8>]) -> io::Result<Vec<f64>> {
+    let mut stream = connect(server.address)?;
+    let mut time = |request: &Vec<u8>| {
+        let started = Instant::now();
+        once(&mut stream, request)?;
+        Ok(started.elapsed().as_secs_f64() * 1e6)
+    };
+    requests.iter().map(&mut time).collect()
 }

@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -118,6 +118,22 @@ impl Place {
             command.arg("--cache-dir").arg(cache);
         }
         Process::start(command, cores, 2, Some(&self.own(&format!("{name}.log"))))
+    }
+
+    /// Compiles what is not in the cache directory yet.
+    pub(crate) fn warm(&self, components: &[Component]) -> io::Result<()> {
+        let mut command = Command::new(&self.binary);
+        command.args(["warm", "--allow-code"]).arg(&self.made);
+        command.arg("--cache-dir").arg(&self.cache);
+        command.args(components.iter().map(|component| &component.path));
+        let done = command
+            .env("WEBTASK_LOG", "warn")
+            .stdout(Stdio::null())
+            .status()?;
+        match done.success() {
+            true => Ok(()),
+            false => Err(io::Error::other("`webtask warm` failed")),
+        }
     }
 
     /// A token for `component`, changed.

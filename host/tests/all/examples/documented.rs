@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use webtask_tests::BUILT;
 
-use crate::common::{Running, keyring, text};
+use crate::common::{Running, keyring, text, wait_for};
 
 /// The directory of the examples.
 pub(super) fn sources() -> PathBuf {
@@ -84,6 +84,11 @@ impl Place {
     /// What the runtime has logged so far.
     pub(super) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).expect("text")
+    }
+
+    /// The same, once `text` is in it: what is no warning is written a moment later.
+    pub(super) fn logged(&self, text: &str) -> String {
+        wait_for(|| Some(self.log()).filter(|log| log.contains(text)))
     }
 
     /// The output of a snippet, with what it names replaced.
