@@ -5,7 +5,7 @@
 #
 # In this order: $WEBTASK_GUEST_RUSTC; the rustc on PATH, if it has the target; the one that this script made before;
 # `rustup target add`; one made from Debian's packages, for machines that reach package mirrors but not rustup's.
-# With --installed nothing is installed: it prints what is there, or fails.
+# With --installed nothing is installed: it prints what is there, or fails. With --no-packages none of the system's is.
 # stdout is that one line; everything else goes to stderr. Exit 1, with what to install, if there is no way.
 set -euo pipefail
 
@@ -144,6 +144,6 @@ log=$work/log
 trap 'rm -rf "$work"' EXIT
 
 if try_rustup 9>&-; then found "$(command -v rustc)"; fi
-if try_debian 9>&-; then found "$made/bin/rustc"; fi
+if [ "${1:-}" != --no-packages ] && try_debian 9>&-; then found "$made/bin/rustc"; fi
 say "install Rust 1.95 or later from https://rustup.rs, run \`rustup target add $target\`, and try again"
 exit 1

@@ -112,15 +112,6 @@ async fn requests(components: &[(&str, Vec<u8>)]) {
             .await;
         first_requests(&host, dir.path(), name, "compiled in another process").await;
         let host = TestHost::builder().code(code).compiler(process());
-        let host = host.quick().start().await;
-        first_requests(
-            &host,
-            dir.path(),
-            name,
-            "compiled quickly in another process",
-        )
-        .await;
-        let host = TestHost::builder().code(code).compiler(process());
         let host = host.cache(&cache).start().await;
         first_requests(
             &host,

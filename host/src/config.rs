@@ -7,8 +7,7 @@ use serde::Deserialize;
 use webtask_token::Keyring;
 
 use crate::{
-    CodeMirror, CodePrefix, Compiler, FirstCompile, Limits, RegistryAuth, Revocations, Tenants,
-    UnknownTenants,
+    CodeMirror, CodePrefix, Compiler, Limits, RegistryAuth, Revocations, Tenants, UnknownTenants,
     audit::Policy,
     limits,
     tenant::{ReadLogs, TenantFile},
@@ -34,8 +33,6 @@ pub struct Config {
     pub registries: RegistryAuth,
     /// Where code is compiled.
     pub compiler: Compiler,
-    /// How the code is made that answers first.
-    pub first_compile: FirstCompile,
     /// Address ranges beyond the public internet that may be dialled, by literal address only.
     pub private: Vec<IpNet>,
     /// The servers that names are asked of; none for those of the machine's configuration.
@@ -90,7 +87,6 @@ impl std::str::FromStr for LogFormat {
 /// keys = "keys.toml"
 /// allow-code = ["https://code.example.com/"]
 /// cache-dir = "/var/cache/webtask"
-/// first-compile = "best"
 /// code-mirror = ["https://code.example.com/=https://mirror.example.com/code/"]
 /// registry-auth = "registries.json"
 /// allow-private = ["10.1.2.3/32"]
@@ -138,9 +134,6 @@ pub struct ConfigFile {
     pub allow_code: Vec<String>,
     /// The directory that keeps compiled code; none if nothing is said.
     pub cache_dir: Option<PathBuf>,
-    /// How the code is made that answers the first request of a component: `quick`, with better code in its place as
-    /// soon as there is some, or `best`, which takes twice as long. Default `quick`.
-    pub first_compile: FirstCompile,
     /// Prefixes of code URLs, and what they are fetched from in their place: `FROM=TO` or `FROM=TO only`.
     pub code_mirror: Vec<String>,
     /// The file of credentials of registries, in the form of docker's `config.json`.

@@ -107,7 +107,6 @@ impl Host {
             cache,
             code,
             compiler,
-            first_compile,
             mirrors,
             registries,
             private,
@@ -136,7 +135,7 @@ impl Host {
         let logs = Logs::new(ids.process(), &limits);
         let observed = Arc::new(Observed::new(metrics, logs, exporter));
         let answers = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-        let compilers = Compilers::new(compiler, first_compile, cache.as_deref(), &limits)?;
+        let compilers = Compilers::new(compiler, cache.as_deref(), &limits)?;
         let egress = Arc::new(Egress::new(private, &dns, &ca, &limits)?);
         Ok(Self {
             loader: Loader::new(

@@ -75,7 +75,7 @@ mod text;
 mod trace;
 
 pub use body::{HostBody, ResponseBody};
-pub use compile::{Compiler, FirstCompile, StoreError, compile_worker};
+pub use compile::{Compiler, StoreError, compile_worker};
 pub use config::{Config, ConfigError, ConfigFile, LogFormat, LogFormatError};
 pub use egress::{
     Answer, ConnectError, Egress, EgressError, Key, Ranges, RequestBody, SendError, Target, Timing,

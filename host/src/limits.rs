@@ -97,8 +97,8 @@ pub struct Limits {
     /// Default 64 MiB.
     #[serde(with = "size")]
     pub log_history_total: u64,
-    /// Readers of live logs at the same time, in this process; for each there may be 128 KiB of lines that it did not
-    /// take yet. Default 128.
+    /// Readers of live logs at the same time, in this process; for each there may be the history that it began with
+    /// and 128 KiB of lines that it did not take yet. Default 128.
     pub log_readers: u32,
     /// Of those, of one tenant, half of them with one token and what was made from it. Default 16.
     pub tenant_log_readers: u32,

@@ -5,14 +5,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use bytes::Bytes;
 use wasmtime::{
     Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
     component::Linker,
@@ -70,46 +66,6 @@ pub(crate) struct Webtask {
     pub(crate) size: usize,
     /// Its source lines, for backtraces.
     pub(crate) lines: Arc<Lines>,
-    /// Of code that was compiled quickly.
-    pub(crate) draft: Option<Draft>,
-}
-
-/// What it takes to make better code.
-pub(crate) struct Draft {
-    /// The component.
-    pub(crate) wasm: Bytes,
-    begun: AtomicBool,
-}
-
-impl Draft {
-    fn new(wasm: Bytes) -> Self {
-        Self {
-            wasm,
-            begun: AtomicBool::new(false),
-        }
-    }
-
-    /// True for the first who asks.
-    pub(crate) fn begin(&self) -> bool {
-        // Most that run a draft only look.
-        !self.begun.load(Ordering::Relaxed) && !self.begun.swap(true, Ordering::Relaxed)
-    }
-
-    /// Lets another begin.
-    pub(crate) fn give_up(&self) {
-        self.begun.store(false, Ordering::Relaxed);
-    }
-}
-
-impl Webtask {
-    /// The same, of code that was compiled quickly from `wasm`.
-    pub(crate) fn of_draft(self, wasm: Bytes) -> Self {
-        Self {
-            size: self.size.saturating_add(wasm.len()),
-            draft: Some(Draft::new(wasm)),
-            ..self
-        }
-    }
 }
 
 /// What is instantiated for an invocation, by the generation of WASI that the component exports.
@@ -147,7 +103,7 @@ impl Runtime {
         &self,
         compiled: Compiled,
         digest: [u8; 32],
-        lines: Arc<Lines>,
+        lines: Lines,
     ) -> wasmtime::Result<Webtask> {
         let Compiled { analysis, code } = compiled;
         let generation = analysis.generation;
@@ -168,8 +124,7 @@ impl Runtime {
                 .len()
                 .saturating_add(lines.bytes())
                 .saturating_add(OVERHEAD),
-            lines,
-            draft: None,
+            lines: Arc::new(lines),
         })
     }
 

@@ -293,7 +293,6 @@ async fn an_endpoint_that_is_none_is_told_at_the_start_without_its_password() {
             policy: None,
             cache: None,
             compiler: webtask_host::Compiler::InProcess,
-            first_compile: webtask_host::FirstCompile::Best,
             tenants: webtask_host::Tenants::default(),
             traces: Some(Traces::to(bad)),
         };

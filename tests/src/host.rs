@@ -13,8 +13,8 @@ use http_body::Body;
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Compiler, Config, ConfigFile, FirstCompile, Host, Limits, ListenAddress, Listener,
-    Loads, RegistryAuth, Revocations, Server, Tenants, Tls, Traces,
+    CodePrefix, Compiler, Config, ConfigFile, Host, Limits, ListenAddress, Listener, Loads,
+    RegistryAuth, Revocations, Server, Tenants, Tls, Traces,
     audit::{Interface, Policy, Standing},
 };
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
@@ -38,7 +38,6 @@ pub struct Builder {
     limits: Limits,
     cache: Option<PathBuf>,
     compiler: Compiler,
-    first_compile: FirstCompile,
     code: Vec<CodePrefix>,
     mirrors: Vec<String>,
     registries: RegistryAuth,
@@ -105,13 +104,6 @@ impl Builder {
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
-        self
-    }
-
-    /// Compiles quickly first, where that can be.
-    #[must_use]
-    pub fn quick(mut self) -> Self {
-        self.first_compile = FirstCompile::Quick;
         self
     }
 
@@ -216,7 +208,6 @@ impl Builder {
             code: self.code,
             cache: self.cache,
             compiler: self.compiler,
-            first_compile: self.first_compile,
             mirrors: self
                 .mirrors
                 .iter()
@@ -267,7 +258,6 @@ impl TestHost {
             limits,
             cache: None,
             compiler: Compiler::InProcess,
-            first_compile: FirstCompile::Best,
             code: vec![BUILT.parse().expect("the guests are built")],
             mirrors: Vec::new(),
             registries: RegistryAuth::default(),

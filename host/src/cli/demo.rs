@@ -9,9 +9,7 @@ use clap::Args;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use webtask_host::{
-    Config, FirstCompile, Limits, ListenAddress, RegistryAuth, Revocations, Tenants,
-};
+use webtask_host::{Config, Limits, ListenAddress, RegistryAuth, Revocations, Tenants};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
 use super::{
@@ -113,7 +111,6 @@ impl DemoCommand {
                 ],
                 cache: None,
                 compiler: super::compile_worker::this_program(),
-                first_compile: FirstCompile::default(),
                 mirrors: Vec::new(),
                 registries: RegistryAuth::default(),
                 private: vec![origin.ip().into()],

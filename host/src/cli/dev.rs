@@ -20,7 +20,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use webtask_host::{Config, FirstCompile, Host, Limits, RegistryAuth, Revocations, Tenants, chain};
+use webtask_host::{Config, Host, Limits, RegistryAuth, Revocations, Tenants, chain};
 use webtask_token::{Claims, Keyring};
 
 use self::{
@@ -151,7 +151,6 @@ fn config(keyring: Keyring, code: &Path, private: Vec<ipnet::IpNet>) -> Result<C
         code: vec![code.map_err(|error| Failure::usage(format!("{error}")))?],
         cache: None,
         compiler: this_program(),
-        first_compile: FirstCompile::default(),
         mirrors: Vec::new(),
         registries: RegistryAuth::default(),
         private,

@@ -155,6 +155,10 @@ fn one_hidden(file: &Path) -> Result<(), Failure> {
     let ignored = Command::new("git")
         .arg("-C")
         .arg(parent)
+        // Those of a hook, or of whoever started this, are of another repository.
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_INDEX_FILE")
+        .env_remove("GIT_WORK_TREE")
         // Tracked files are not ignored, whatever .gitignore says.
         .args(["check-ignore", "-q", "--"])
         .arg(name)

@@ -102,16 +102,12 @@ pub(super) async fn run(
         () = signals.end() => tracing::warn!("leaving at once"),
     }
     let Loads {
-        compiled,
-        improved,
-        loaded,
-        ..
+        compiled, loaded, ..
     } = counted.loads();
     tracing::info!(
         compiled,
-        improved,
         loaded,
-        "stopped; components compiled, compiled well after that, and loaded from disk"
+        "stopped; components compiled and loaded from disk"
     );
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::{
 
 use ipnet::IpNet;
 use webtask_host::{
-    CodeMirror, CodeMirrorError, CodePrefix, Config, ConfigFile, FirstCompile, Limits, ReadLogs,
-    RegistryAuth, Revocations, Tenants, audit::Policy,
+    CodeMirror, CodeMirrorError, CodePrefix, Config, ConfigFile, Limits, ReadLogs, RegistryAuth,
+    Revocations, Tenants, audit::Policy,
 };
 use webtask_token::Keyring;
 
@@ -33,7 +33,6 @@ pub(super) struct Settings {
     pub(super) ca: Vec<PathBuf>,
     pub(super) policy: Option<Policy>,
     pub(super) cache: Option<PathBuf>,
-    pub(super) first_compile: FirstCompile,
     pub(super) tenants: Tenants,
 }
 
@@ -62,7 +61,6 @@ impl Settings {
             dns: name_servers(&file.dns)?,
             ca: file.ca,
             cache: file.cache_dir,
-            first_compile: file.first_compile,
             policy: file.policy.as_deref().map(read_policy).transpose()?,
         })
     }
@@ -78,7 +76,6 @@ impl Settings {
             mirrors: self.mirrors,
             registries: self.registries,
             compiler: this_program(),
-            first_compile: self.first_compile,
             private: self.private,
             dns: self.dns,
             ca: self.ca,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Instant};
 
 use clap::Args;
 use serde::Serialize;
-use webtask_host::{ConfigFile, FirstCompile, Host, Loads, Revocations, chain};
+use webtask_host::{ConfigFile, Host, Loads, Revocations, chain};
 use webtask_token::{DEFAULT_TENANT, Keyring};
 
 use super::{
@@ -59,8 +59,7 @@ struct Warmed<'a> {
 impl WarmCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let file = self.config.as_deref().map(read_config).transpose()?;
-        let mut settings = Settings::of(self.over(file.unwrap_or_default()))?;
-        settings.first_compile = FirstCompile::Best;
+        let settings = Settings::of(self.over(file.unwrap_or_default()))?;
         if settings.cache.is_none() {
             return Err(
                 Failure::usage("no cache directory, so nothing would be kept")
@@ -86,21 +85,33 @@ impl WarmCommand {
 
     /// One after the other: a compiler has all processors anyway.
     async fn warm(&self, host: &Host) -> Result<(), Failure> {
-        let mut failed = 0_usize;
+        let (mut failed, mut warmed) = (0_usize, Vec::new());
         for text in &self.urls {
             let (url, _) = locate(text)?;
             let (started, before) = (Instant::now(), host.loads());
             match host.warm(&url, None, &self.tenant).await {
-                Ok(digest) => print(self.line(&Warmed {
-                    url: &url,
-                    sha256: hex(&digest),
-                    kept: loaded(host.loads()) > loaded(before),
-                    ms: started.elapsed().as_millis(),
-                }))?,
+                Ok(digest) => {
+                    print(self.line(&Warmed {
+                        url: &url,
+                        sha256: hex(&digest),
+                        kept: loaded(host.loads()) > loaded(before),
+                        ms: started.elapsed().as_millis(),
+                    }))?;
+                    warmed.push((text, digest));
+                }
                 Err(error) => {
                     eprintln!("webtask: {text}: {}", chain(&error));
                     failed += 1;
                 }
+            }
+        }
+        // In the end, when those that came later may have driven it out.
+        for (text, digest) in warmed {
+            if !host.is_on_disk(&digest) {
+                eprintln!(
+                    "webtask: {text}: it is compiled, and not kept: the directory cannot be written, or holds cache-disk-bytes"
+                );
+                failed += 1;
             }
         }
         match failed {

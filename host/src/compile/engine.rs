@@ -2,42 +2,16 @@
 
 use std::hash::{Hash as _, Hasher};
 
-use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, WasmBacktraceDetails};
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::Generation;
 
 /// Names an engine's code: two engines with the same one run each other's.
 pub(crate) type Fingerprint = [u8; 32];
 
-/// How much work goes into code. An engine runs all of it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Effort {
-    /// There in less than half of the time, twice as large and slower: Cranelift with neither its optimisations
-    /// nor its register allocator. Winch is faster still, and a second compiler that hostile code could get the
-    /// better of.
-    Quick = 1,
-    /// The code that runs often, for somebody who waits.
-    Best = 2,
-    /// The same, after everything else that wants the processor.
-    Later = 3,
-}
-
-impl Effort {
-    pub(super) fn of(byte: u8) -> Option<Self> {
-        let all = [Self::Quick, Self::Best, Self::Later];
-        all.into_iter().find(|effort| *effort as u8 == byte)
-    }
-
-    /// `config` for who compiles with this effort.
-    pub(super) fn set(self, config: &mut Config) {
-        if self == Self::Quick {
-            config
-                .cranelift_opt_level(OptLevel::None)
-                .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
-        }
-    }
-}
-
+// Code of strangers is compiled by Cranelift as it is by default, and by nothing else. Winch, and Cranelift's
+// `SinglePass` allocator of registers, would be there in a sixth and in half of the time; both are a second way for
+// hostile code to get the better of a compiler, and upstream issues no advisories for the latter.
 /// The settings of the engine for `generation`, but for how instances are allocated.
 pub(crate) fn config(generation: Generation) -> Config {
     let mut config = Config::new();

@@ -21,11 +21,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 pub(crate) use analysis::{Analysis, Generation};
 pub(crate) use code::Code;
-pub(crate) use engine::{Effort, config};
+pub(crate) use engine::config;
 pub(crate) use store::Store;
 pub use store::StoreError;
 pub use worker::compile_worker;
@@ -39,9 +38,6 @@ use workshop::Workshop;
 
 /// Components of one tenant that wait for a compiler: each is held in memory meanwhile.
 const WAITING: usize = 16;
-
-/// How often the time to compile goes into that of who has to let all others go first, and into its wait.
-const PATIENCE: u32 = 10;
 
 /// Where components are compiled.
 #[derive(Clone, Debug, Default)]
@@ -57,19 +53,6 @@ pub enum Compiler {
     /// [`compile_worker`], as `webtask` does. With `/proc/self/exe` it is this very program, whatever has
     /// become of its file since; one of another version is refused.
     Process(PathBuf),
-}
-
-/// How the code is made that answers the first request of a component.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum FirstCompile {
-    /// Well, as all code: nothing is compiled twice.
-    Best,
-    /// In less than half of the time. What is compiled well meanwhile, behind everything else, takes its place.
-    /// The default; [`Compiler::InProcess`] has none of it, for it puts nothing behind.
-    #[default]
-    Quick,
 }
 
 /// What a component shows of itself, and its native code.
@@ -115,9 +98,6 @@ pub(crate) struct Compilers {
     bounds: Bounds,
     places: Arc<Places>,
     of_tenant: u32,
-    /// For what is compiled behind everything else.
-    later: Arc<Places>,
-    first: Effort,
     how: How,
     /// What keeps native code beyond this process.
     pub(crate) store: Option<Arc<Store>>,
@@ -135,7 +115,6 @@ impl Compilers {
     /// With a `cache`, the directory that keeps native code.
     pub(crate) fn new(
         compiler: Compiler,
-        first: FirstCompile,
         cache: Option<&Path>,
         limits: &Limits,
     ) -> Result<Self, StartError> {
@@ -153,10 +132,6 @@ impl Compilers {
             Store::open(path, workshop.fingerprint(), compiled, all)
         };
         Ok(Self {
-            first: match (&compiler, first) {
-                (Compiler::Process(_), FirstCompile::Quick) => Effort::Quick,
-                _ => Effort::Best,
-            },
             store: cache.map(open).transpose()?.map(Arc::new),
             how: match compiler {
                 Compiler::InProcess => How::InProcess(Arc::new(workshop)),
@@ -166,12 +141,6 @@ impl Compilers {
             },
             places: Places::new(compilers, WAITING, bounds.time, AtBound::Wait),
             of_tenant: (compilers / 2).max(1),
-            later: Places::new(
-                (compilers / 2).max(1),
-                WAITING,
-                bounds.time.saturating_mul(PATIENCE),
-                AtBound::Wait,
-            ),
             bounds,
         })
     }
@@ -187,30 +156,18 @@ impl Compilers {
         taken.map_err(|_| CompileError::Busy)
     }
 
-    /// The same for [`Effort::Later`].
-    pub(crate) async fn place_later(&self, asking: &Asking) -> Result<Place, CompileError> {
-        let taken = self.later.take(asking).await;
-        taken.map_err(|_| CompileError::Busy)
-    }
-
-    /// The effort for code that somebody waits for.
-    pub(crate) fn first(&self) -> Effort {
-        self.first
-    }
-
     /// Compiles `wasm`, unless `objection` has one to what it shows of itself.
     ///
-    /// Keeps what comes of it as that of `digest`, unless that was quick. Dropping the future ends the compiler.
+    /// Keeps what comes of it as that of `digest`. Dropping the future ends the compiler.
     pub(crate) async fn compile(
         &self,
         wasm: Bytes,
         digest: [u8; 32],
-        effort: Effort,
         place: Place,
         objection: Objection,
     ) -> Result<Compiled, CompileError> {
-        let compiled = self.compile_anew(wasm, effort, place, objection).await?;
-        let Some(store) = self.store.clone().filter(|_| effort != Effort::Quick) else {
+        let compiled = self.compile_anew(wasm, place, objection).await?;
+        let Some(store) = self.store.clone() else {
             return Ok(compiled);
         };
         let put = store.clone();
@@ -223,12 +180,11 @@ impl Compilers {
     async fn compile_anew(
         &self,
         wasm: Bytes,
-        effort: Effort,
         place: Place,
         objection: Objection,
     ) -> Result<Compiled, CompileError> {
         match &self.how {
-            How::Process(shop) => shop.clone().compile(wasm, effort, objection, place).await,
+            How::Process(shop) => shop.clone().compile(wasm, objection, place).await,
             How::InProcess(workshop) => {
                 let (workshop, bounds) = (workshop.clone(), self.bounds);
                 let work = move || {
@@ -238,7 +194,7 @@ impl Compilers {
                     if let Some(reason) = objection(&analysis) {
                         return Err(CompileError::Invalid(reason));
                     }
-                    let code = workshop.compile(analysis.generation, effort, &wasm);
+                    let code = workshop.compile(analysis.generation, &wasm);
                     let code = code.map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
                     if code.len() as u64 > bounds.compiled {
                         return Err(CompileError::TooLarge(bounds.compiled));

@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    Analysis, Bounds, Code, CompileError, Compiled, Objection, PATIENCE,
-    engine::{Effort, Fingerprint},
+    Analysis, Bounds, Code, CompileError, Compiled, Objection,
+    engine::Fingerprint,
     wire::{self, NoFrame, Tag},
 };
 use crate::text::printable;
@@ -87,7 +87,6 @@ impl Shop {
     pub(super) async fn compile(
         self: Arc<Self>,
         wasm: Bytes,
-        effort: Effort,
         objection: Objection,
         place: impl Send + 'static,
     ) -> Result<Compiled, CompileError> {
@@ -96,12 +95,7 @@ impl Shop {
         tokio::spawn(async move {
             let _place = place;
             let bounds = self.bounds;
-            let (time, process) = match effort {
-                Effort::Quick | Effort::Best => (bounds.time, self.take().await),
-                // The one at hand is for somebody who waits.
-                Effort::Later => (bounds.time.saturating_mul(PATIENCE), self.start().await),
-            };
-            let mut process = match process {
+            let mut process = match self.take().await {
                 Ok(process) => process,
                 Err(reason) => {
                     let _ = reply.send(Err(CompileError::Failed(reason)));
@@ -109,14 +103,14 @@ impl Shop {
                 }
             };
             let compiled = tokio::select! {
-                compiled = timeout(time, process.compile(&wasm, effort, bounds, objection)) => compiled.map_err(Some),
+                compiled = timeout(bounds.time, process.compile(&wasm, bounds, objection)) => compiled.map_err(Some),
                 () = reply.closed() => Err(None),
             };
             let result = match compiled {
                 Ok(Ok(compiled)) => Ok(compiled),
                 Ok(Err(Broken::Error(error))) => Err(error),
                 Ok(Err(Broken::Gone)) => Err(process.last_words(bounds).await),
-                Err(Some(_)) => Err(CompileError::Timeout(time)),
+                Err(Some(_)) => Err(CompileError::Timeout(bounds.time)),
                 Err(None) => Err(CompileError::Failed("nobody waits for it".into())),
             };
             let _ = reply.send(result);
@@ -216,12 +210,11 @@ impl Process {
     async fn compile(
         &mut self,
         wasm: &[u8],
-        effort: Effort,
         bounds: Bounds,
         objection: Objection,
     ) -> Result<Compiled, Broken> {
-        let order = wire::order(effort, wasm.len() as u64);
-        for bytes in [order.as_slice(), wasm] {
+        let length = (wasm.len() as u64).to_le_bytes();
+        for bytes in [length.as_slice(), wasm] {
             let written = self.stdin.write_all(bytes).await;
             written.map_err(|_| Broken::Gone)?;
         }

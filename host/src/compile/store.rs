@@ -148,6 +148,11 @@ impl Store {
         })
     }
 
+    /// Whether something is kept of the component with this digest; [`get`](Self::get) says whether it is good.
+    pub(crate) fn has(&self, digest: &[u8; 32]) -> bool {
+        self.dir.exists(self.name(digest))
+    }
+
     /// What is kept of the component with this digest. A file that this host did not write, or that changed,
     /// is removed.
     pub(crate) fn get(&self, digest: &[u8; 32]) -> Option<Compiled> {

@@ -5,16 +5,13 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::engine::{Effort, Fingerprint};
+use super::engine::Fingerprint;
 
 /// What a compiler says first, before its fingerprint.
 const GREETING: [u8; 8] = *b"webtask1";
 
 /// Bytes of the first thing that a compiler says.
 pub(super) const HELLO: usize = GREETING.len() + size_of::<Fingerprint>();
-
-/// Bytes before a component: the effort for it and its length.
-pub(super) const ORDER: usize = 1 + 8;
 
 /// Bytes of a frame before its payload.
 const HEAD: usize = 1 + 8 + 32;
@@ -58,17 +55,6 @@ pub(super) enum NoFrame {
 /// The first bytes of a compiler with this fingerprint.
 pub(super) fn hello(fingerprint: &Fingerprint) -> Vec<u8> {
     [GREETING.as_slice(), fingerprint].concat()
-}
-
-/// The bytes before a component of `length` bytes.
-pub(super) fn order(effort: Effort, length: u64) -> [u8; ORDER] {
-    let [a, b, c, d, e, f, g, h] = length.to_le_bytes();
-    [effort as u8, a, b, c, d, e, f, g, h]
-}
-
-/// What they say.
-pub(super) fn ordered([effort, length @ ..]: [u8; ORDER]) -> Option<(Effort, u64)> {
-    Some((Effort::of(effort)?, u64::from_le_bytes(length)))
 }
 
 /// The bytes of a frame before `payload`.
@@ -132,15 +118,6 @@ mod tests {
             *other.get_mut(at).unwrap() ^= 0x40;
             assert!(read_all(&other).await.is_err(), "{at}");
         }
-    }
-
-    #[test]
-    fn an_order_is_read_as_it_was_written() {
-        for effort in [Effort::Quick, Effort::Best, Effort::Later] {
-            let order = order(effort, 0x0102_0304_0506_0708);
-            assert_eq!(ordered(order), Some((effort, 0x0102_0304_0506_0708)));
-        }
-        assert_eq!(ordered([9; ORDER]), None);
     }
 
     #[tokio::test]

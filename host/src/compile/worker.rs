@@ -9,7 +9,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 
 use super::{
     Analysis,
-    engine::Effort,
     wire::{self, Tag},
     workshop::Workshop,
 };
@@ -19,9 +18,6 @@ const FILES: u64 = 16;
 
 /// How much less of a busy processor a compiler gets than what serves requests: about a third.
 const NICE: i32 = 5;
-
-/// How much less again, where nobody waits.
-const LATER: i32 = 14;
 
 /// Bytes of the text of an error: some quote the component.
 const REASON: usize = 4 << 10;
@@ -54,18 +50,15 @@ pub fn compile_worker(memory: u64, cpu: u64, component: u64) -> io::Result<()> {
     out.write_all(&wire::hello(&workshop.fingerprint()))?;
     out.flush()?;
     // An owner that ends before it has a component for this process ends it, too.
-    let Some((effort, wasm)) = component_on_stdin(component)? else {
+    let Some(wasm) = component_on_stdin(component)? else {
         return Ok(());
     };
-    if effort == Effort::Later {
-        nice(LATER)?;
-    }
     let analysis = match Analysis::of(&wasm) {
         Ok(analysis) => analysis,
         Err(reason) => return send(&mut out, Tag::Invalid, cut(&reason)),
     };
     send(&mut out, Tag::Analysis, &serde_json::to_vec(&analysis)?)?;
-    match workshop.compile(analysis.generation, effort, &wasm) {
+    match workshop.compile(analysis.generation, &wasm) {
         Ok(code) => send(&mut out, Tag::Code, &code),
         Err(error) if error.is::<wasmtime::OutOfMemory>() => send(&mut out, Tag::Memory, &[]),
         Err(error) => send(&mut out, Tag::Invalid, cut(&format!("{error:#}"))),
@@ -83,15 +76,15 @@ fn lower(resource: Resource, to: u64) -> io::Result<()> {
     Ok(setrlimit(resource, limit)?)
 }
 
-/// The component, and the effort for it; `None` if there is none.
-fn component_on_stdin(most: u64) -> io::Result<Option<(Effort, Vec<u8>)>> {
+/// The component; `None` if there is none.
+fn component_on_stdin(most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut stdin = io::stdin().lock();
-    let mut head = [0; wire::ORDER];
-    match stdin.read_exact(&mut head) {
+    let mut length = [0; 8];
+    match stdin.read_exact(&mut length) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         read => read?,
     }
-    let (effort, length) = wire::ordered(head).ok_or_else(|| io::Error::other("no such effort"))?;
+    let length = u64::from_le_bytes(length);
     if length > most {
         return Err(io::Error::other("the component is larger than its bound"));
     }
@@ -100,7 +93,7 @@ fn component_on_stdin(most: u64) -> io::Result<Option<(Effort, Vec<u8>)>> {
     if wasm.len() as u64 != length {
         return Ok(None);
     }
-    Ok(Some((effort, wasm)))
+    Ok(Some(wasm))
 }
 
 fn send(out: &mut impl io::Write, tag: Tag, payload: &[u8]) -> io::Result<()> {

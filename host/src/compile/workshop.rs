@@ -1,10 +1,10 @@
-//! The engines that compile, two for each generation, without a pool: they never run anything.
+//! The engines that compile, one for each generation, without a pool: they never run anything.
 
 use wasmtime::Engine;
 
 use super::{
     Generation,
-    engine::{Effort, Fingerprint, config, fingerprint},
+    engine::{Fingerprint, config, fingerprint},
 };
 
 /// A component with one core module of one function: to compile it starts the threads of the compiler and
@@ -17,44 +17,23 @@ const SMALL: &[u8] = b"\0asm\x0d\0\x01\0\
 
 /// Compiles components to artefacts.
 pub(super) struct Workshop {
-    best: Engines,
-    quick: Engines,
-}
-
-struct Engines {
     p2: Engine,
     p3: Engine,
-}
-
-impl Engines {
-    fn new(effort: Effort) -> wasmtime::Result<Self> {
-        let engine = |generation| {
-            let mut config = config(generation);
-            effort.set(&mut config);
-            Engine::new(&config)
-        };
-        Ok(Self {
-            p2: engine(Generation::P2)?,
-            p3: engine(Generation::P3)?,
-        })
-    }
 }
 
 impl Workshop {
     pub(super) fn new() -> wasmtime::Result<Self> {
         Ok(Self {
-            best: Engines::new(Effort::Best)?,
-            quick: Engines::new(Effort::Quick)?,
+            p2: Engine::new(&config(Generation::P2))?,
+            p3: Engine::new(&config(Generation::P3))?,
         })
     }
 
-    /// What its code is for: all engines.
+    /// What its code is for: both engines.
     pub(super) fn fingerprint(&self) -> Fingerprint {
         let mut hasher = blake3::Hasher::new();
-        for engines in [&self.best, &self.quick] {
-            hasher.update(&fingerprint(&engines.p2));
-            hasher.update(&fingerprint(&engines.p3));
-        }
+        hasher.update(&fingerprint(&self.p2));
+        hasher.update(&fingerprint(&self.p3));
         hasher.finalize().into()
     }
 
@@ -62,23 +41,14 @@ impl Workshop {
     pub(super) fn warm(&self) {
         for generation in [Generation::P2, Generation::P3] {
             // Slower without, and nothing else.
-            let _ = self.compile(generation, Effort::Quick, SMALL);
+            let _ = self.compile(generation, SMALL);
         }
     }
 
-    pub(super) fn compile(
-        &self,
-        generation: Generation,
-        effort: Effort,
-        wasm: &[u8],
-    ) -> wasmtime::Result<Vec<u8>> {
-        let engines = match effort {
-            Effort::Quick => &self.quick,
-            Effort::Best | Effort::Later => &self.best,
-        };
+    pub(super) fn compile(&self, generation: Generation, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
         let engine = match generation {
-            Generation::P2 => &engines.p2,
-            Generation::P3 => &engines.p3,
+            Generation::P2 => &self.p2,
+            Generation::P3 => &self.p3,
         };
         engine.precompile_component(wasm)
     }
@@ -91,7 +61,7 @@ mod tests {
     #[test]
     fn the_small_component_compiles() {
         let workshop = Workshop::new().expect("engines");
-        let code = workshop.compile(Generation::P2, Effort::Quick, SMALL);
+        let code = workshop.compile(Generation::P2, SMALL);
         assert!(code.is_ok(), "{code:?}");
     }
 }

@@ -60,8 +60,8 @@ impl Host {
         rights.meet(&webtask.needs)
     }
 
-    /// Loads the code at `url` as for a request of `tenant`, and gives its SHA-256: it is in memory then and, with a
-    /// cache directory and [`FirstCompile::Best`](crate::FirstCompile::Best), on disk.
+    /// Loads the code at `url` as for a request of `tenant`, and gives its SHA-256: it is in memory then, and with a
+    /// cache directory on disk as well.
     ///
     /// # Errors
     /// As for a request: where code may come from, the limits and the policies are the same.
@@ -82,6 +82,12 @@ impl Host {
         Ok(webtask.digest)
     }
 
+    /// Whether the native code of the component with this SHA-256 is in the cache directory.
+    #[must_use]
+    pub fn is_on_disk(&self, sha256: &[u8; 32]) -> bool {
+        self.loader.is_on_disk(sha256)
+    }
+
     /// How components came into memory since the start.
     #[must_use]
     pub fn loads(&self) -> Loads {
@@ -98,11 +104,9 @@ impl Host {
         self.observed.logs.end();
     }
 
-    /// Ready once no invocation runs, also of those whose response is out, and nothing is compiled for the next
-    /// start.
+    /// Ready once no invocation runs, also of those whose response is out.
     pub(crate) async fn idle(&self) {
         self.places.idle().await;
-        self.loader.idle().await;
     }
 
     /// Gives back the memory of code that is not kept any more.

@@ -7,7 +7,6 @@ mod fetch;
 mod file;
 mod flight;
 mod freshness;
-mod improve;
 mod known;
 mod make;
 mod mirror;
@@ -28,7 +27,6 @@ use bytes::Bytes;
 use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 use webtask_token::LinkId;
 
 use crate::{
@@ -38,7 +36,7 @@ use crate::{
     compile::Compilers,
     egress::Egress,
     observed::Observed,
-    runtime::{Draft, Runtime, Webtask},
+    runtime::{Runtime, Webtask},
     tenant::Ceiling,
 };
 pub use error::LoadError;
@@ -68,8 +66,6 @@ pub(crate) struct Loader {
     flights: Cache<Key, Outcome>,
     /// What cannot be compiled, by SHA-256 of the component; for one tenant what its own load may have to do with.
     failed: Cache<Failing, Arc<LoadError>>,
-    /// What is compiled once more.
-    improving: TaskTracker,
 }
 
 /// Whose failure it is, everybody's or one tenant's, and the code's digest.
@@ -130,7 +126,6 @@ impl Loader {
             policy,
             compilers,
             compiled: AtomicU64::new(0),
-            improved: AtomicU64::new(0),
             loaded: AtomicU64::new(0),
             fetching: Places::new(
                 count(limits.fetches),
@@ -148,14 +143,12 @@ impl Loader {
             known: moka::sync::Cache::new(URLS),
             flights,
             failed,
-            improving: TaskTracker::new(),
         }
     }
 
     pub(crate) fn loads(&self) -> Loads {
         Loads {
             compiled: self.worker.compiled.load(Ordering::Relaxed),
-            improved: self.worker.improved.load(Ordering::Relaxed),
             loaded: self.worker.loaded.load(Ordering::Relaxed),
         }
     }
@@ -164,6 +157,12 @@ impl Loader {
     /// moments.
     pub(crate) fn kept(&self) -> (u64, u64) {
         (self.compiled.entry_count(), self.compiled.weighted_size())
+    }
+
+    /// Whether the native code of this component is on disk.
+    pub(crate) fn is_on_disk(&self, digest: &[u8; 32]) -> bool {
+        let store = self.worker.compilers.store.as_ref();
+        store.is_some_and(|store| store.has(digest))
     }
 
     /// Lets go of what is not kept any more; requests do that as well, and there may be none.
@@ -178,10 +177,7 @@ impl Loader {
         let webtask = self.webtask(source, wanted.sha256).await?;
         // The same for imports: tenants share what is compiled, and not their policies.
         match wanted.by.ceiling.refuses(&webtask.imports) {
-            None => {
-                self.improve(&webtask, &wanted.by);
-                Ok(webtask)
-            }
+            None => Ok(webtask),
             Some(reason) => Err(Arc::new(LoadError::Invalid {
                 url: self.worker.permit(wanted.url, &wanted.by)?.shown(),
                 reason: format!("for the tenant {}: {reason}", wanted.by.tenant),
@@ -280,10 +276,8 @@ impl Asker {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Loads {
-    /// So many were compiled, for somebody who waited.
+    /// So many were compiled.
     pub compiled: u64,
-    /// So many of those were compiled once more, and well.
-    pub improved: u64,
     /// So many were loaded from the cache directory, compiled before.
     pub loaded: u64,
 }
@@ -294,7 +288,6 @@ struct Worker {
     compilers: Compilers,
     /// See [`Loads`].
     compiled: AtomicU64,
-    improved: AtomicU64,
     loaded: AtomicU64,
     egress: Arc<Egress>,
     origins: Origins,

@@ -7,8 +7,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle};
 use webtask_host::{
-    CodePrefix, Compiler, Config, FirstCompile, Host, Limits, ListenAddress, Listener,
-    RegistryAuth, Revocations, Server, Tenants,
+    CodePrefix, Compiler, Config, Host, Limits, ListenAddress, Listener, RegistryAuth, Revocations,
+    Server, Tenants,
 };
 use webtask_token::{Claims, Keyring};
 
@@ -18,7 +18,6 @@ use crate::{Error, Line, log};
 const INVOCATIONS: u32 = 32;
 
 /// A webtask that can be called. It ends when this is dropped.
-#[derive(Debug)]
 pub struct Running {
     authority: String,
     token: String,
@@ -45,7 +44,6 @@ impl Running {
             registries: RegistryAuth::default(),
             // What a test runs it trusts, and then it needs no program that compiles.
             compiler: Compiler::InProcess,
-            first_compile: FirstCompile::Best,
             private: ["127.0.0.0/8"]
                 .iter()
                 .flat_map(|range| range.parse())
@@ -135,6 +133,14 @@ impl Running {
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(Error::Answer)?;
         Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
     }
 }
 

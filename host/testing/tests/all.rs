@@ -41,6 +41,11 @@ async fn a_webtask_is_called_and_calls() -> Result<(), Error> {
         unreachable!("one call: {seen:?}");
     };
     assert_eq!(call.headers()["authorization"], "Bearer sk_test_1");
+    let shown = format!("{webtask:?} {shop:?}");
+    assert!(
+        !shown.contains("sk_test_1") && !shown.contains("wt1."),
+        "{shown}"
+    );
     assert!(String::from_utf8_lossy(call.body()).contains("amount=1999"));
     Ok(())
 }

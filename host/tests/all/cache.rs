@@ -154,36 +154,6 @@ fn a_restart_with_a_full_cache_compiles_nothing() {
     assert_eq!(counted(&second.stop()), "compiled=0 loaded=3");
 }
 
-/// Code that was compiled quickly answers, and what takes its place is what is kept; the end waits for it.
-#[test]
-fn what_answered_first_is_compiled_well_and_kept() {
-    let place = Place::new();
-    let tokens = place.tokens(2);
-    let first = place.start("first");
-    first.answers(&tokens[0]);
-    wait_for(|| (place.kept().len() == 1).then_some(()));
-    first.answers(&tokens[0]);
-    first.answers(&tokens[1]);
-    let log = first.stop();
-    assert!(log.contains("compiled=2 improved=2 loaded=0"), "{log}");
-    assert_eq!(place.kept().len(), 2);
-    let best = place.dir.path().join("best");
-    let second = place.start_with("second", &best, "first-compile = 'best'");
-    second.answers(&tokens[0]);
-    let log = second.stop();
-    assert!(log.contains("compiled=1 improved=0 loaded=0"), "{log}");
-    // Quick code is not what is kept: it is much larger.
-    let sizes = |dir: &Path| -> Vec<u64> {
-        let entries = fs::read_dir(dir).expect("a cache");
-        let length = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").metadata();
-        entries
-            .map(|entry| length(entry).expect("a file").len())
-            .collect()
-    };
-    let (kept, good) = (sizes(&place.cache()), sizes(&best));
-    assert_eq!(kept.iter().max(), good.iter().max(), "{kept:?} {good:?}");
-}
-
 /// Native code is mapped from its files: what is out of memory is mapped no more.
 #[test]
 fn code_that_nobody_asks_for_is_given_back() {
@@ -266,6 +236,22 @@ fn warm_fills_the_cache_of_a_runtime_that_starts_later() {
     let server = place.start("server");
     tokens.iter().for_each(|token| server.answers(token));
     assert_eq!(counted(&server.stop()), "compiled=0 loaded=2");
+    // What does not fit is not said to be there.
+    let config = place.dir.path().join("small.toml");
+    fs::write(&config, "limits.cache-disk-bytes = '1KiB'").expect("own directory");
+    let output = webtask(&[
+        "warm",
+        "--config",
+        text(&config),
+        "--cache-dir",
+        text(&place.dir.path().join("small")),
+        "--allow-code",
+        text(&code),
+        text(&files[0]),
+        text(&files[1]),
+    ]);
+    let (status, error) = failure(&{ output }.output().expect("starts"));
+    assert!(status == 1 && error.contains("not kept"), "{error}");
     // What `serve` would refuse is refused here, and without a directory nothing is done.
     let elsewhere = place.dir.path().join("elsewhere.wasm");
     fs::copy(&files[0], &elsewhere).expect("own directory");

@@ -25,15 +25,10 @@ struct Server {
 }
 
 impl Server {
-    /// Compiles each component once.
     fn start(limits: &str) -> Self {
-        Self::start_with(&format!("first-compile = 'best'\n[limits]\n{limits}\n"))
-    }
-
-    fn start_with(config: &str) -> Self {
         let (dir, keys) = keyring();
         let file = dir.path().join("webtask.toml");
-        fs::write(&file, config).expect("own directory");
+        fs::write(&file, format!("[limits]\n{limits}\n")).expect("own directory");
         let code = dir.path().join("code");
         fs::create_dir(&code).expect("own directory");
         let log = fs::File::create(dir.path().join("log")).expect("own directory");
@@ -398,38 +393,4 @@ fn no_compiler_is_used_twice_or_outlives_its_host() {
             .is_none_or(|stat| stat.state == 'Z')
             .then_some(())
     });
-}
-
-/// Who improves what runs already has nobody wait for it: it is behind all others, and what becomes of it changes
-/// no answer.
-#[test]
-fn code_is_improved_behind_everything_else() {
-    let server = Server::start_with("limits.compile = '60s'\nlimits.compile-memory = '8GiB'");
-    // A module that nobody instantiates, and that takes long to compile well.
-    let slow = bombs::huge_function(3_000).split_off(8);
-    let token = server.token(&[hello(), slow].concat());
-    assert_eq!(server.call(&token).0, 200, "{}", server.log());
-    let improving = |pid: &u32| stat(*pid).is_some_and(|stat| stat.nice == 19 && stat.cpu > 0);
-    let improver = wait_for(|| server.compilers().into_iter().find(improving));
-    server.compiles();
-    kill(improver);
-    wait_for(|| {
-        server
-            .log()
-            .contains("compiled quickly stays")
-            .then_some(())
-    });
-    assert_eq!(server.call(&token).0, 200);
-}
-
-/// Quick code is larger: where that is too large, good code may not be.
-#[test]
-fn where_quick_code_is_too_large_good_code_is_made() {
-    let mut server = Server::start_with("limits.compiled-bytes = '400KiB'");
-    let token = server.token(&hello());
-    assert_eq!(server.call(&token).0, 200, "{}", server.log());
-    server.running.signal("-TERM");
-    server.running.wait();
-    let log = server.log();
-    assert!(log.contains("compiled=1 improved=0"), "{log}");
 }

@@ -48,11 +48,10 @@ pub(crate) fn print(place: &Place, figures: &mut Figures) -> io::Result<()> {
     // The engine has run something, and the process of the compiler was there once.
     first(&server, &warm)?;
     for ask in &asks {
-        // As somebody who is not in line behind others: a compiler is at hand again, and the code before is compiled well.
+        // As somebody who is not in line behind others: a compiler is at hand again.
         std::thread::sleep(PAUSE);
         unseen.push(micros(first(&server, ask)?));
     }
-    std::thread::sleep(PAUSE * 4);
     for ask in &asks {
         memory.push(micros(first(&server, ask)?));
     }
@@ -77,7 +76,7 @@ pub(crate) fn print(place: &Place, figures: &mut Figures) -> io::Result<()> {
 
     let about = format!(
         "The time of one request over a new connection, hello over the SDK ({} bytes), on both cores. Unseen code is fetched over \
-         HTTP, checked, compiled quickly in a process of its own and run.",
+         HTTP, checked, compiled in a process of its own and run.",
         std::fs::metadata(&hello.path)?.len()
     );
     table::begin(

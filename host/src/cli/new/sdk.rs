@@ -22,6 +22,11 @@ impl Sdk {
                 None => Self::version(),
             }),
             Some("registry") => Ok(Self::version()),
+            // The dependency is committed, and the note is printed.
+            Some(git) if has_password(git) => {
+                Err(Failure::usage("--sdk: the URL holds a password or a token")
+                    .hint("leave it out: git asks for it, or has it from its credential helper"))
+            }
             Some(git) if is_git(git) => Ok(Self {
                 dependency: format!("{{ git = {} }}", quoted(git)),
                 note: format!("the SDK is that of {git}"),
@@ -74,6 +79,16 @@ fn is_git(text: &str) -> bool {
         .any(|scheme| text.starts_with(scheme))
 }
 
+/// Of `https://`, any user is one: tokens stand in its place.
+fn has_password(git: &str) -> bool {
+    let Some((scheme, rest)) = git.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    user.is_some_and(|user| scheme != "ssh" || user.contains(':'))
+}
+
 /// `text` as TOML.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
@@ -83,6 +98,25 @@ fn quoted(text: &str) -> String {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_with_a_token_is_not_written_where_it_is_committed() {
+        for url in [
+            "https://CANARY@git.example/sdk.git",
+            "https://me:CANARY@git.example/sdk.git",
+            "ssh://git:CANARY@git.example/sdk.git",
+        ] {
+            let error = format!("{:?}", Sdk::of(Some(url)).unwrap_err());
+            assert!(!error.contains("CANARY"), "{error}");
+        }
+        for url in [
+            "ssh://git@git.example/sdk.git",
+            "git@git.example:sdk.git",
+            "https://git.example/me@sdk.git",
+        ] {
+            assert!(Sdk::of(Some(url)).unwrap().dependency.contains(url));
+        }
+    }
 
     #[test]
     fn the_sdk_is_a_path_a_repository_or_a_version() {

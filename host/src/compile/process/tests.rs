@@ -38,13 +38,8 @@ async fn compiled_by(says: &[u8], then: &str) -> Result<Compiled, CompileError> 
         spare: Mutex::const_new(None),
     });
     let objection = Box::new(|_: &Analysis| None);
-    shop.compile(
-        Bytes::from_static(b"a component"),
-        Effort::Best,
-        objection,
-        (),
-    )
-    .await
+    shop.compile(Bytes::from_static(b"a component"), objection, ())
+        .await
 }
 
 fn frame(tag: Tag, payload: &[u8]) -> Vec<u8> {

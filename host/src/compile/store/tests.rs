@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _};
 
 use super::*;
-use crate::compile::{Effort, Generation, config, workshop::Workshop};
+use crate::compile::{Generation, config, workshop::Workshop};
 
 const LIMIT: u64 = 1 << 30;
 
@@ -31,9 +31,7 @@ impl Place {
 
     /// A component without anything, compiled.
     fn compiled(&self) -> Compiled {
-        let artefact = self
-            .workshop
-            .compile(Generation::P2, Effort::Best, b"\0asm\x0d\0\x01\0");
+        let artefact = self.workshop.compile(Generation::P2, b"\0asm\x0d\0\x01\0");
         Compiled {
             analysis: Analysis {
                 generation: Generation::P2,
