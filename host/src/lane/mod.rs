@@ -1,11 +1,12 @@
 //! The heavy lane: where runs go on that have shown to need CPU time.
 //!
-//! A run begins in the task of its request, which costs nothing. One that uses more than a little CPU time
-//! is moved here, to threads of low priority: the kernel takes the processor from them as soon as another
+//! A run begins in the task of its request, which costs nothing. One that uses more than a little CPU time, or is of
+//! a tenant that had too many of those a moment ago, is moved here, to threads of low priority: the kernel takes the processor from them as soon as another
 //! request wants it. On the lane, runs take turns of a tick by tenant, so that a hundred runs of one tenant
 //! do not starve the single run of another. Timers, sockets and spawned tasks stay with the runtime that the
 //! run came from; only its polls move. Must not know guests, limits or requests.
 
+mod debts;
 mod job;
 mod weighed;
 
@@ -17,6 +18,7 @@ use std::{
     thread,
 };
 
+use debts::Debts;
 use job::Job;
 pub(crate) use weighed::Weighed;
 
@@ -38,6 +40,7 @@ pub(crate) fn here() -> bool {
 pub(crate) struct Lane {
     shared: Arc<Shared>,
     started: Once,
+    debts: Debts,
 }
 
 struct Shared {
@@ -54,6 +57,7 @@ impl Lane {
                 ready: Condvar::new(),
             }),
             started: Once::new(),
+            debts: Debts::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{Lane, job::Awaited};
@@ -17,6 +17,8 @@ const BEGIN: Duration = Duration::from_millis(2);
 /// A run bounded in CPU time, polled by whoever awaits it until it has used too much for that.
 pub(crate) struct Weighed<F: Future> {
     at: At<F>,
+    /// Its tenant had its share of where runs begin.
+    owes: bool,
     lane: Arc<Lane>,
     tenant: Arc<str>,
 }
@@ -37,6 +39,7 @@ where
     pub(crate) fn new(run: CpuBound<F>, lane: Arc<Lane>, tenant: Arc<str>) -> Self {
         Self {
             at: At::Begun(run),
+            owes: lane.debts.owes(&tenant, Instant::now) && lane.start(),
             lane,
             tenant,
         }
@@ -51,18 +54,23 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let used = match &mut this.at {
+        let heavy = match &mut this.at {
+            At::Begun(_) if this.owes => true,
             At::Begun(run) => match Pin::new(&mut *run).poll(cx) {
                 Poll::Ready(ended) => return Poll::Ready(ended),
-                Poll::Pending => run.used(),
+                Poll::Pending => run.used() > BEGIN,
             },
             At::Lane(awaited) => return awaited.poll(cx),
             At::Moving => return Poll::Pending,
         };
-        if used <= BEGIN || !this.lane.start() {
+        if !heavy || !this.lane.start() {
             return Poll::Pending;
         }
         if let At::Begun(run) = std::mem::replace(&mut this.at, At::Moving) {
+            if !this.owes {
+                let (used, now) = (run.used(), Instant::now());
+                this.lane.debts.add(&this.tenant, used, now);
+            }
             // Its first turn there takes the lane's waker: what the last poll left behind wakes nobody.
             let mut awaited =
                 Awaited::start(Box::pin(run), this.tenant.clone(), this.lane.shared.clone());
@@ -94,6 +102,25 @@ mod tests {
         let spent = Arc::new(Spent::default());
         let run = CpuBound::new(run, limit, spent.clone());
         (Weighed::new(run, lane.clone(), "a".into()), spent)
+    }
+
+    /// Any number of runs that begin in step take no more of a thread of requests than one tenant may.
+    #[tokio::test]
+    async fn whoever_had_many_heavy_runs_begins_on_the_lane() {
+        let lane = Arc::new(Lane::new());
+        let light = || async { lane::here() };
+        for _ in 0..8 {
+            let (run, _) = weighed(&lane, LONG, work(Duration::from_millis(4)));
+            run.await.unwrap();
+        }
+        assert_eq!(weighed(&lane, LONG, light()).0.await, Ok(true));
+        let run = CpuBound::new(light(), LONG, Arc::default());
+        let other = Weighed::new(run, lane.clone(), "b".into());
+        assert_eq!(
+            other.await,
+            Ok(false),
+            "another tenant's begins where it was"
+        );
     }
 
     /// Uses the processor for about `time`, and yields after each millisecond.

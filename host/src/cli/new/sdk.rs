@@ -8,6 +8,7 @@ use crate::cli::Failure;
 const BUILT_BESIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk");
 
 /// The dependency as it stands in `Cargo.toml`, and what to say about it.
+#[derive(Debug)]
 pub(super) struct Sdk {
     pub(super) dependency: String,
     pub(super) note: String,
