@@ -107,7 +107,7 @@ fn score(outcomes: &[(Outcome, Option<Outcome>)]) -> Score {
     }
 }
 
-/// The columns that [`print`] fills.
+/// The columns that [`print()`] fills.
 pub(crate) const COLUMNS: [&str; 11] = [
     "target",
     "req/s",
