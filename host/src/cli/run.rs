@@ -10,6 +10,8 @@ use super::{Failure, keys::read_keyring, reload::Watched, sockets::Sockets};
 
 /// How long the last spans may take to their collector.
 const FLUSH: Duration = Duration::from_secs(5);
+/// Open files that room is made for, at eight bytes each.
+const FILES: u64 = 65_536;
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -69,6 +71,7 @@ pub(super) async fn run(
     }
     let failed =
         |error: &dyn std::error::Error| Failure::usage(format!("cannot start: {}", chain(error)));
+    make_room_for_files();
     let mut signals = Signals::new().map_err(|error| failed(&error))?;
     let host = Arc::new(Host::new(config).map_err(|error| {
         let failure = failed(&error);
@@ -110,6 +113,19 @@ pub(super) async fn run(
         "stopped; components compiled and loaded from disk"
     );
     Ok(())
+}
+
+/// Has the system make its table of this process's files as large as it may become, up to [`FILES`]: where it grows under
+/// load, one request waits ten milliseconds and more for it. Each connection is a file, and each component that was loaded
+/// from the cache directory.
+fn make_room_for_files() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let most = limit.current.unwrap_or(FILES).min(FILES).saturating_sub(1);
+    let most = i32::try_from(most).unwrap_or_default();
+    // Closed at once; the table stays.
+    if let Err(error) = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), most) {
+        tracing::debug!(%error, most, "no room for files was made");
+    }
 }
 
 /// What is read again: the keyring, and the certificate if there is one.
