@@ -8,7 +8,7 @@ use std::{
 };
 
 /// For what takes a build, on a machine that does much else.
-pub(super) const SOON: Duration = Duration::from_secs(300);
+pub(super) const SOON: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
 struct Screen {
