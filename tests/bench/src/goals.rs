@@ -44,12 +44,8 @@ const fn least(
     measured: fn(&Figures) -> Option<f64>,
 ) -> Goal {
     Goal {
-        of,
-        unit,
         good: Good::AtLeast,
-        must,
-        aim,
-        measured,
+        ..most(of, unit, must, aim, measured)
     }
 }
 
