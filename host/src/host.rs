@@ -38,7 +38,6 @@ use crate::{
     rights::Rights,
     runtime::Runtime,
     tenant::Ceilings,
-    text::hex,
     trace::{Exporter, TraceError},
 };
 
@@ -294,7 +293,7 @@ impl Host {
         // Loading has places of its own: slow origins keep no invocation from running.
         record.spent.phases.begin(Phase::Load);
         let webtask = self.loader.load(&wanted(&rights)).await?;
-        record.digest = Some(webtask.digest);
+        record.component = Some(webtask.component.clone());
         rights.meet(&webtask.needs)?;
         let asking = self.asking(&rights);
         let place = self.places.take(&asking).await?;
@@ -303,10 +302,7 @@ impl Host {
         record.spent.phases.begin(Phase::Instantiate);
 
         let invocation = Invocation {
-            tenant: record.tenant.clone(),
-            token_id: record.token_id.clone(),
-            request_id: record.request_id.clone(),
-            component: hex(&webtask.digest),
+            component: webtask.component.clone(),
             started: Instant::now(),
             wall: rights.limits.wall,
             trace: record.trace.clone(),

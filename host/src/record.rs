@@ -22,7 +22,7 @@ use crate::{
     phases::Phase,
     quota::Quota,
     rights::Rights,
-    text::{hex, printable},
+    text::printable,
     trace::{Served, TraceContext},
 };
 
@@ -46,7 +46,8 @@ pub(crate) struct Record {
     pub(crate) token_id: String,
     pub(crate) kid: String,
     pub(crate) tenant: String,
-    pub(crate) digest: Option<[u8; 32]>,
+    /// The digest of the component, in hexadecimal.
+    pub(crate) component: Option<Arc<str>>,
     pub(crate) status: u16,
     pub(crate) sent: u64,
     pub(crate) received: Arc<Received>,
@@ -88,7 +89,7 @@ impl Record {
             token_id: String::new(),
             kid: String::new(),
             tenant: String::new(),
-            digest: None,
+            component: None,
             status: 0,
             sent: 0,
             received: Arc::default(),
@@ -221,7 +222,7 @@ impl Drop for Record {
                 request_id: &self.request_id,
                 tenant: &self.tenant,
                 token_id: &self.token_id,
-                digest: self.digest.map(|digest| hex(&digest)),
+                digest: self.component.as_deref(),
                 phases: &self.spent.phases,
             });
         }
@@ -238,7 +239,7 @@ impl Record {
             token_id = self.token_id,
             kid = self.kid,
             tenant = self.tenant,
-            digest = self.digest.map(|digest| hex(&digest)),
+            digest = self.component.as_deref(),
             method = self.method,
             status = self.status,
             code = self.code,

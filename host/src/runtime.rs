@@ -21,6 +21,7 @@ use crate::{
     ctx::Ctx,
     lines::Lines,
     tenant::asked_of_policies,
+    text::hex,
 };
 
 /// How often a running guest yields, and so the resolution of every deadline. It is also how long a request
@@ -58,6 +59,8 @@ pub(crate) struct Webtask {
     pub(crate) pre: Pre,
     /// SHA-256 of the component's bytes.
     pub(crate) digest: [u8; 32],
+    /// The same in hexadecimal, for whatever is written about a request.
+    pub(crate) component: Arc<str>,
     /// Names of the secrets that it says it needs.
     pub(crate) needs: BTreeSet<String>,
     /// Names of its imports that a policy could refuse.
@@ -118,6 +121,7 @@ impl Runtime {
                 Generation::P3 => Pre::P3(ServicePre::new(pre)?),
             },
             digest,
+            component: hex(&digest).into(),
             needs: analysis.needs,
             imports: asked_of_policies(analysis.imports),
             size: code

@@ -11,14 +11,12 @@ use crate::{ctx::Ctx, logs::About, observed::Observed, trace::TraceContext};
 /// Who runs, for whom, and until when. Shared by everything that writes about one invocation.
 #[derive(Debug)]
 pub(crate) struct Invocation {
-    pub(crate) tenant: String,
-    pub(crate) token_id: String,
-    pub(crate) request_id: String,
     /// The component, by its digest in hexadecimal.
-    pub(crate) component: String,
+    pub(crate) component: Arc<str>,
     pub(crate) started: Instant,
     pub(crate) wall: Duration,
     pub(crate) trace: Arc<TraceContext>,
+    /// The request, its token and its tenant.
     pub(crate) about: Arc<About>,
     pub(crate) observed: Arc<Observed>,
 }
@@ -43,15 +41,15 @@ struct View<'a>(&'a Arc<Invocation>);
 
 impl invocation::Host for View<'_> {
     fn tenant(&mut self) -> wasmtime::Result<String> {
-        Ok(self.0.tenant.clone())
+        Ok(self.0.about.tenant.to_string())
     }
 
     fn token_id(&mut self) -> wasmtime::Result<String> {
-        Ok(self.0.token_id.clone())
+        Ok(self.0.about.token_id.to_string())
     }
 
     fn request_id(&mut self) -> wasmtime::Result<String> {
-        Ok(self.0.request_id.clone())
+        Ok(self.0.about.request_id.to_string())
     }
 
     fn remaining(&mut self) -> wasmtime::Result<u64> {

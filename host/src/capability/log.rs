@@ -187,14 +187,10 @@ impl GuestLog {
     /// To the log of the process, and to the author: the same text, or another one.
     fn emit(&self, level: Level, context: &str, text: &[u8], most: usize, author: Option<&[u8]>) {
         let Invocation {
-            request_id,
-            token_id,
-            tenant,
-            component,
-            ..
+            about, component, ..
         } = &*self.0.invocation;
-        let (request_id, token_id, tenant) = (&**request_id, &**token_id, &**tenant);
-        let component = &**component;
+        let (request_id, token_id) = (&*about.request_id, &*about.token_id);
+        let (tenant, component) = (&*about.tenant, &**component);
         let shown_context = self.shown(context.as_bytes(), 128);
         let shown_text = self.shown(text, most);
         let (context, text) = (&*shown_context, &*shown_text);

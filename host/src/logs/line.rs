@@ -6,7 +6,7 @@ use std::{
 };
 
 use memchr::memmem::Finder;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use webtask_token::LinkId;
 
 use crate::text::utc;
@@ -68,8 +68,8 @@ pub(crate) struct Ended {
     /// 0 if there was no answer.
     pub(crate) status: u16,
     pub(crate) code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) component: Option<String>,
+    #[serde(serialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub(crate) component: Option<Arc<str>>,
     pub(crate) ms: f64,
     pub(crate) open_ms: f64,
     pub(crate) load_ms: f64,
@@ -82,6 +82,11 @@ pub(crate) struct Ended {
     pub(crate) sent: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limits: Option<String>,
+}
+
+/// A shared text, for which serde's derive wants a feature of its own.
+fn text<S: Serializer>(text: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(to)
 }
 
 /// A line, once it is written.

@@ -11,7 +11,6 @@ use crate::{
     error::Blame,
     logs::{Ended, Level, What},
     phases::Phase,
-    text::hex,
 };
 
 impl Record {
@@ -42,7 +41,7 @@ impl Record {
             method: self.method.clone(),
             status: self.status,
             code: self.code,
-            component: self.digest.map(|digest| hex(&digest)),
+            component: self.component.clone(),
             ms: ms(took),
             open_ms: phase(Phase::Open),
             load_ms: phase(Phase::Load),

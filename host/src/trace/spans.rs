@@ -31,7 +31,7 @@ pub(crate) struct Served<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) tenant: &'a str,
     pub(crate) token_id: &'a str,
-    pub(crate) digest: Option<String>,
+    pub(crate) digest: Option<&'a str>,
     pub(crate) phases: &'a Phases,
 }
 
@@ -71,10 +71,7 @@ impl Exporter {
             ("http.route", served.route),
             ("webtask.tenant", served.tenant),
             ("webtask.token_id", served.token_id),
-            (
-                "webtask.digest",
-                served.digest.as_deref().unwrap_or_default(),
-            ),
+            ("webtask.digest", served.digest.unwrap_or_default()),
         ] {
             if !text.is_empty() {
                 attributes.push(KeyValue::new(key, text.to_owned()));
