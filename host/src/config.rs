@@ -47,6 +47,30 @@ pub struct Config {
     pub traces: Option<Traces>,
 }
 
+impl Config {
+    /// Keys, and where code may come from; all else is as little as there can be. Revocations and compiled code are in
+    /// memory, and code is compiled in this process.
+    #[must_use]
+    pub fn new(keyring: Keyring, code: Vec<CodePrefix>) -> Self {
+        Self {
+            keyring,
+            revocations: Revocations::in_memory(),
+            limits: Limits::default(),
+            cache: None,
+            code,
+            mirrors: Vec::new(),
+            registries: RegistryAuth::default(),
+            compiler: Compiler::default(),
+            private: Vec::new(),
+            dns: Vec::new(),
+            ca: Vec::new(),
+            policy: None,
+            tenants: Tenants::default(),
+            traces: None,
+        }
+    }
+}
+
 /// How lines of the log are written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]

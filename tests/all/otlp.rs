@@ -281,20 +281,8 @@ async fn an_endpoint_that_is_none_is_told_at_the_start_without_its_password() {
         "http://user:s3cret@collector/v1/traces",
     ] {
         let config = webtask_host::Config {
-            keyring: webtask_token::Keyring::generate(None),
-            revocations: webtask_host::Revocations::in_memory(),
-            limits: webtask_host::Limits::default(),
-            code: Vec::new(),
-            mirrors: Vec::new(),
-            registries: webtask_host::RegistryAuth::default(),
-            private: Vec::new(),
-            dns: Vec::new(),
-            ca: Vec::new(),
-            policy: None,
-            cache: None,
-            compiler: webtask_host::Compiler::InProcess,
-            tenants: webtask_host::Tenants::default(),
             traces: Some(Traces::to(bad)),
+            ..webtask_host::Config::new(webtask_token::Keyring::generate(None), Vec::new())
         };
         let error = webtask_host::Host::new(config).expect_err("no endpoint");
         let said = webtask_host::chain(&error);

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::{sync::oneshot, task::JoinHandle};
 use webtask_host::{
     CodePrefix, Compiler, Config, ConfigFile, Host, Limits, ListenAddress, Listener, Loads,
-    RegistryAuth, Revocations, Server, Tenants, Tls, Traces,
+    RegistryAuth, Server, Tenants, Tls, Traces,
     audit::{Interface, Policy, Standing},
 };
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
@@ -201,11 +201,8 @@ impl Builder {
             .map(|range| range.parse().expect("a range"))
             .collect();
         let config = Config {
-            keyring: again,
-            revocations: Revocations::in_memory(),
             tenants: self.read_tenants(),
             limits: self.limits,
-            code: self.code,
             cache: self.cache,
             compiler: self.compiler,
             mirrors: self
@@ -219,6 +216,7 @@ impl Builder {
             ca: self.ca,
             policy: self.policy,
             traces: self.traces,
+            ..Config::new(again, self.code)
         };
         let host = Arc::new(Host::new(config).expect("a host starts"));
         let (public, ops) = (bind("127.0.0.1:0").await, bind("127.0.0.1:0").await);

@@ -9,7 +9,7 @@ use clap::Args;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use webtask_host::{Config, Limits, ListenAddress, RegistryAuth, Revocations, Tenants};
+use webtask_host::{Config, ListenAddress};
 use webtask_token::{Claims, Grant, Keyring, Secret, SecretClaim};
 
 use super::{
@@ -97,28 +97,12 @@ impl DemoCommand {
             ];
             let text = page(&place, &trials);
             tokio::spawn(payments::serve(payments, format!("sk_demo_{key}")));
+            let code = place.examples.display().to_string().parse();
+            let code = code.map_err(|error| Failure::usage(format!("{error}")))?;
             let config = Config {
-                keyring: place.keyring,
-                revocations: Revocations::in_memory(),
-                limits: Limits::default(),
-                code: vec![
-                    place
-                        .examples
-                        .display()
-                        .to_string()
-                        .parse()
-                        .map_err(|error| Failure::usage(format!("{error}")))?,
-                ],
-                cache: None,
                 compiler: super::compile_worker::this_program(),
-                mirrors: Vec::new(),
-                registries: RegistryAuth::default(),
                 private: vec![origin.ip().into()],
-                dns: Vec::new(),
-                ca: Vec::new(),
-                policy: None,
-                tenants: Tenants::default(),
-                traces: None,
+                ..Config::new(place.keyring, vec![code])
             };
             run::run(Sockets::of(listener), config, None, |_| print(text)).await
         })

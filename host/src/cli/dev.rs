@@ -20,7 +20,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use webtask_host::{Config, Host, Limits, RegistryAuth, Revocations, Tenants, chain};
+use webtask_host::{Config, Host, Limits, chain};
 use webtask_token::{Claims, Keyring};
 
 use self::{
@@ -142,23 +142,14 @@ fn say(line: &str) {
 
 fn config(keyring: Keyring, code: &Path, private: Vec<ipnet::IpNet>) -> Result<Config, Failure> {
     let code = code.display().to_string().parse();
+    let code = code.map_err(|error| Failure::usage(format!("{error}")))?;
     let mut limits = Limits::default();
     limits.debug_bytes = DEBUG_BYTES;
     Ok(Config {
-        keyring,
-        revocations: Revocations::in_memory(),
         limits,
-        code: vec![code.map_err(|error| Failure::usage(format!("{error}")))?],
-        cache: None,
         compiler: this_program(),
-        mirrors: Vec::new(),
-        registries: RegistryAuth::default(),
         private,
-        dns: Vec::new(),
-        ca: Vec::new(),
-        policy: None,
-        tenants: Tenants::default(),
-        traces: None,
+        ..Config::new(keyring, vec![code])
     })
 }
 

@@ -68,11 +68,9 @@ impl Settings {
     /// The configuration of a host, without traces.
     pub(super) fn config(self, keyring: Keyring, revocations: Revocations) -> Config {
         Config {
-            keyring,
             revocations,
             limits: self.limits,
             cache: self.cache,
-            code: self.code,
             mirrors: self.mirrors,
             registries: self.registries,
             compiler: this_program(),
@@ -81,7 +79,7 @@ impl Settings {
             ca: self.ca,
             policy: self.policy,
             tenants: self.tenants,
-            traces: None,
+            ..Config::new(keyring, self.code)
         }
     }
 

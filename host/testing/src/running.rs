@@ -6,10 +6,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle};
-use webtask_host::{
-    CodePrefix, Compiler, Config, Host, Limits, ListenAddress, Listener, RegistryAuth, Revocations,
-    Server, Tenants,
-};
+use webtask_host::{CodePrefix, Config, Host, Limits, ListenAddress, Listener, Server};
 use webtask_token::{Claims, Keyring};
 
 use crate::{Error, Line, log};
@@ -34,25 +31,12 @@ impl Running {
         let keyring = Keyring::generate(None);
         let token = keyring.seal(claims)?;
         limits.invocations = limits.invocations.min(INVOCATIONS);
+        let private = ["127.0.0.0/8"].iter().flat_map(|range| range.parse());
         let host = Host::new(Config {
-            keyring,
-            revocations: Revocations::in_memory(),
             limits,
-            cache: None,
-            code: vec![code],
-            mirrors: Vec::new(),
-            registries: RegistryAuth::default(),
-            // What a test runs it trusts, and then it needs no program that compiles.
-            compiler: Compiler::InProcess,
-            private: ["127.0.0.0/8"]
-                .iter()
-                .flat_map(|range| range.parse())
-                .collect(),
-            dns: Vec::new(),
-            ca: Vec::new(),
-            policy: None,
-            tenants: Tenants::default(),
-            traces: None,
+            private: private.collect(),
+            // Compiled in this process: what a test runs it trusts, and then it needs no program that compiles.
+            ..Config::new(keyring, vec![code])
         })?;
         let listener = Listener::bind("127.0.0.1:0")
             .await
