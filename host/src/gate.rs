@@ -138,7 +138,7 @@ impl Gate {
         rights: &webtask_token::Rights,
     ) -> Result<(), Error> {
         self.count_token(rights)?;
-        let taken = ceiling.count(Instant::now());
+        let taken = ceiling.count();
         taken.map_err(|retry_after| Error::TenantRateLimited { retry_after })
     }
 

@@ -22,7 +22,7 @@ use crate::{
     phases::Phase,
     quota::Quota,
     rights::Rights,
-    text::printable,
+    text::{hex, printable},
     trace::{Served, TraceContext},
 };
 
@@ -257,7 +257,7 @@ impl Record {
             load_us = phase(Phase::Load),
             instantiate_us = phase(Phase::Instantiate),
             run_us = phase(Phase::Run),
-            trace_id = %self.trace.trace_id,
+            trace_id = %hex(&self.trace.trace_id.to_bytes()),
         );
     }
 }

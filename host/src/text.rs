@@ -1,5 +1,7 @@
 //! Texts that end in logs: printable, in one line, in hexadecimal.
 
+use data_encoding::HEXLOWER;
+
 /// An error and its causes in one line, for a log or a person.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -14,13 +16,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap_or_default();
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
+    HEXLOWER.encode(bytes)
 }
 
 /// `text` without anything that a terminal or a line-based log would act on, at most `max` bytes.
@@ -51,7 +47,7 @@ pub fn printable(text: &str, max: usize) -> String {
     out
 }
 
-/// Unix seconds as RFC 3339: `2026-11-22T10:00:00Z`.
+/// Unix seconds as RFC 3339: `2026-11-22T10:00:00Z`. Until the year 9999.
 ///
 /// Days to dates as in Howard Hinnant's `civil_from_days`, for days since 1970 only.
 #[must_use]
@@ -74,7 +70,25 @@ pub fn utc(seconds: u64) -> String {
     };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let mut text = String::with_capacity("2026-11-22T10:00:00Z".len());
+    // Not by `format!`: each line of a log begins with one.
+    for (number, highest, after) in [
+        (year, 1_000, '-'),
+        (month, 10, '-'),
+        (day, 10, 'T'),
+        (hour, 10, ':'),
+        (minute, 10, ':'),
+        (second, 10, 'Z'),
+    ] {
+        let mut place = highest;
+        while place > 0 {
+            let digit = u32::try_from(number / place % 10);
+            text.extend(digit.ok().and_then(|digit| char::from_digit(digit, 10)));
+            place /= 10;
+        }
+        text.push(after);
+    }
+    text
 }
 
 #[cfg(test)]

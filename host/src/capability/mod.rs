@@ -42,7 +42,8 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     wasmtime_wasi_config::add_to_linker(linker, Ctx::config)?;
-    bounded(linker, |linker| {
+    shadowed(linker, |linker| {
+        wasmtime_wasi_io::add_to_linker_async(linker)?;
         random::add_to_linker(linker)?;
         http::head::add_to_linker(linker)
     })?;
@@ -56,14 +57,15 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
 pub(crate) fn add_p3_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
     wasmtime_wasi_http::p3::add_to_linker(linker)?;
-    bounded(linker, |linker| {
+    shadowed(linker, |linker| {
         random::add_p3_to_linker(linker)?;
         http::head::add_p3_to_linker(linker)
     })
 }
 
-/// Lets ours take the place of functions that wasmtime has and does not bound. Nothing else may be there twice.
-fn bounded(
+/// Lets ours take the place of functions that wasmtime has and does not bound, or makes all of its context for.
+/// Nothing else may be there twice.
+fn shadowed(
     linker: &mut Linker<Ctx>,
     add: impl FnOnce(&mut Linker<Ctx>) -> wasmtime::Result<()>,
 ) -> wasmtime::Result<()> {

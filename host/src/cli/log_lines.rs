@@ -13,7 +13,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How late a line may be. What is lost is what a process that is killed had not written for so long.
-const LATEST: Duration = Duration::from_millis(20);
+const LATEST: Duration = Duration::from_millis(5);
 /// Bytes that wait at most. Beyond them whoever logs writes, and waits for a slow reader as without this.
 const MOST: usize = 1 << 20;
 

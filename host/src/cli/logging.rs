@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use webtask_host::LogFormat;
 
-use super::log_lines::Lines;
+use super::{log_lines::Lines, log_text::Text};
 
 /// Starts the log; once in a process.
 pub(super) fn start(format: LogFormat) {
@@ -27,6 +27,9 @@ pub(super) fn start(format: LogFormat) {
                 tracing::error!(target: "webtask::panic", place, text, "panicked");
             }));
         }
-        _ => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        _ => {
+            let text = log.with_ansi(std::io::stderr().is_terminal());
+            text.event_format(Text::default()).init();
+        }
     }
 }

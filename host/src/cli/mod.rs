@@ -11,6 +11,7 @@ mod env_file;
 pub(crate) mod invoke;
 pub(crate) mod keys;
 mod log_lines;
+mod log_text;
 mod logging;
 pub(crate) mod logs;
 pub(crate) mod new;

@@ -209,10 +209,10 @@ impl Ceiling {
     }
 
     /// Takes one call of the whole tenant, or says when there will be one.
-    pub(crate) fn count(&self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn count(&self) -> Result<(), Duration> {
         self.rate
             .as_ref()
-            .map_or(Ok(()), |(rate, bucket)| bucket.take(*rate, now))
+            .map_or(Ok(()), |(rate, bucket)| bucket.take(*rate, Instant::now()))
     }
 
     /// Why a component with these imports may not run for this tenant. The platform's policy was asked when it

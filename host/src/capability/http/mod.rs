@@ -7,7 +7,7 @@ mod reason;
 mod scan;
 mod slots;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::{HeaderName, Request, Response, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,6 +23,9 @@ use crate::{egress::Egress, meter::Spent, rights::Rights};
 /// The most bytes that one write of a guest puts into a body.
 const CHUNK: usize = 64 << 10;
 
+/// [`is_forbidden`], as wasi-http has it for each set of fields.
+static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> = LazyLock::new(|| Arc::new(is_forbidden));
+
 /// A future that wasi-http drives beside the exchange.
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
@@ -32,7 +35,8 @@ pub(crate) struct Outbound {
     /// None for a token without bound secrets.
     slots: Option<Arc<Slots>>,
     calls_left: u64,
-    concurrent: Arc<Semaphore>,
+    /// Made for the first of them.
+    concurrent: Option<Arc<Semaphore>>,
 }
 
 impl Outbound {
@@ -46,7 +50,7 @@ impl Outbound {
         let limits = &rights.limits;
         Self {
             calls_left: limits.calls,
-            concurrent: Arc::new(Semaphore::new(limits.concurrent_calls)),
+            concurrent: None,
             slots: Slots::of(&rights, &log),
             call: Call {
                 egress,
@@ -66,7 +70,11 @@ impl Outbound {
             return Err(call.refuse(Reason::CallsUsedUp, "outbound call refused: the invocation has used all its outbound calls (limit calls)"));
         };
         self.calls_left = left;
-        self.concurrent.clone().try_acquire_owned().map_err(|_| {
+        let most = call.rights.limits.concurrent_calls;
+        let places = self
+            .concurrent
+            .get_or_insert_with(|| Arc::new(Semaphore::new(most)));
+        places.clone().try_acquire_owned().map_err(|_| {
             call.refuse(
                 Reason::TooManyCalls,
                 "outbound call refused: too many at the same time (limit concurrent-calls)",
@@ -78,7 +86,7 @@ impl Outbound {
 impl WasiHttpHooks for Outbound {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         // wasmtime calls this for WASI 0.2 and 0.3, requests and responses alike.
-        Arc::new(is_forbidden)
+        FORBIDDEN.clone()
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
