@@ -20,6 +20,7 @@ use crate::{
     compile::{self, Compiled, Generation},
     ctx::Ctx,
     lines::Lines,
+    loader::Permitted,
     tenant::asked_of_policies,
     text::hex,
 };
@@ -69,6 +70,8 @@ pub(crate) struct Webtask {
     pub(crate) size: usize,
     /// Its source lines, for backtraces.
     pub(crate) lines: Arc<Lines>,
+    /// Under which URLs it may run.
+    pub(crate) permitted: Permitted,
 }
 
 /// What is instantiated for an invocation, by the generation of WASI that the component exports.
@@ -129,6 +132,7 @@ impl Runtime {
                 .saturating_add(lines.bytes())
                 .saturating_add(OVERHEAD),
             lines: Arc::new(lines),
+            permitted: Permitted::default(),
         })
     }
 

@@ -12,6 +12,7 @@ mod make;
 mod mirror;
 mod oci;
 mod origin;
+mod permitted;
 mod registry;
 mod source;
 
@@ -43,6 +44,7 @@ pub use error::LoadError;
 use flight::{Key, Outcome, Remember};
 use known::Known;
 pub use mirror::{CodeMirror, CodeMirrorError};
+pub(crate) use permitted::Permitted;
 pub use registry::{RegistryAuth, RegistryAuthError};
 use source::Source;
 pub use source::{CodePrefix, CodePrefixError, not_a_component};
@@ -172,9 +174,18 @@ impl Loader {
 
     /// The webtask that is wanted, if platform and tenant allow it.
     pub(crate) async fn load(&self, wanted: &Wanted<'_>) -> Result<Arc<Webtask>, Arc<LoadError>> {
-        // Asked of every request: what is allowed does not depend on what is cached.
-        let source = self.worker.permit(wanted.url, &wanted.by)?;
-        let webtask = self.webtask(source, wanted.sha256).await?;
+        let webtask = match self.warm(wanted).await {
+            Some(webtask) => webtask,
+            None => {
+                // What is allowed does not depend on what is cached.
+                let source = self.worker.permit(wanted.url, &wanted.by)?;
+                let webtask = self.webtask(source, wanted.sha256).await?;
+                if wanted.sha256.is_some() {
+                    webtask.permitted.add(wanted.url, &wanted.by);
+                }
+                webtask
+            }
+        };
         // The same for imports: tenants share what is compiled, and not their policies.
         match wanted.by.ceiling.refuses(&webtask.imports) {
             None => Ok(webtask),
@@ -183,6 +194,16 @@ impl Loader {
                 reason: format!("for the tenant {}: {reason}", wanted.by.tenant),
             })),
         }
+    }
+
+    /// What is pinned, in memory, and of a URL that was permitted before.
+    async fn warm(&self, wanted: &Wanted<'_>) -> Option<Arc<Webtask>> {
+        let webtask = self.compiled.get(&wanted.sha256?).await?;
+        if !webtask.permitted.has(wanted.url, &wanted.by) {
+            return None;
+        }
+        self.observed.metrics.looked_up(true);
+        Some(webtask)
     }
 
     async fn webtask(
