@@ -1,5 +1,6 @@
 //! `traceparent` and `tracestate`, in and out (W3C Trace Context, level 1).
 
+use data_encoding::HEXLOWER;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
@@ -71,8 +72,12 @@ impl TraceContext {
     }
 
     fn write(&self, headers: &mut HeaderMap, span: SpanId) {
-        let flags = if self.sampled { SAMPLED } else { 0 };
-        let parent = format!("00-{}-{span}-{flags:02x}", self.trace_id);
+        let mut parent = String::with_capacity(PARENT_LEN);
+        parent.push_str("00-");
+        HEXLOWER.encode_append(&self.trace_id.to_bytes(), &mut parent);
+        parent.push('-');
+        HEXLOWER.encode_append(&span.to_bytes(), &mut parent);
+        parent.push_str(if self.sampled { "-01" } else { "-00" });
         set(headers, TRACEPARENT, HeaderValue::from_str(&parent).ok());
         set(headers, TRACESTATE, self.state.clone());
     }
