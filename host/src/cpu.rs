@@ -19,6 +19,8 @@ use crate::meter::{Ending, Spent};
 
 /// A poll that takes less on the wall is charged that.
 const SHORT: Duration = Duration::from_micros(100);
+/// One in so many parts of short polls is felt.
+const FELT: u32 = 128;
 /// How old a reading of the thread's clock may be.
 const FRESH: Duration = Duration::from_micros(500);
 
@@ -56,6 +58,8 @@ pub(crate) struct CpuBound<F> {
     inner: Pin<Box<F>>,
     limit: Duration,
     used: Duration,
+    /// Of that, in polls that were not short.
+    held: Duration,
     spent: Arc<Spent>,
 }
 
@@ -65,6 +69,7 @@ impl<F> CpuBound<F> {
             inner: Box::pin(inner),
             limit,
             used: Duration::ZERO,
+            held: Duration::ZERO,
             spent,
         }
     }
@@ -72,6 +77,14 @@ impl<F> CpuBound<F> {
     /// CPU time so far.
     pub(crate) fn used(&self) -> Duration {
         self.used
+    }
+
+    /// CPU time as others felt it: all of the polls that were not short, and a little of the rest. Those take turns with
+    /// theirs, and there can be many of them.
+    pub(crate) fn felt(&self) -> Duration {
+        let short = self.used.saturating_sub(self.held);
+        self.held
+            .saturating_add(short.checked_div(FELT).unwrap_or_default())
     }
 }
 
@@ -104,6 +117,7 @@ impl<F: Future> CpuBound<F> {
         let mut spent = ended.saturating_duration_since(begun);
         if spent > SHORT {
             spent = spent.min(Reading::new(ended).cpu.saturating_sub(before.cpu));
+            self.held = self.held.saturating_add(spent);
         }
         self.used = self.used.saturating_add(spent);
         self.spent.set_cpu(self.used);
@@ -141,5 +155,15 @@ mod tests {
         let ended: Result<(), Duration> = CpuBound::new(busy, limit, spent.clone()).await;
         assert_eq!(ended.unwrap_err(), limit);
         assert!(spent.cpu_us() >= 50_000, "{spent:?}");
+    }
+
+    #[test]
+    fn what_took_long_is_felt_and_what_did_not_hardly() {
+        let ms = Duration::from_millis;
+        let mut bound = CpuBound::new(std::future::ready(()), ms(1_000), Arc::default());
+        (bound.used, bound.held) = (ms(128), ms(0));
+        assert_eq!(bound.felt(), ms(1));
+        bound.held = ms(128);
+        assert_eq!(bound.felt(), ms(128));
     }
 }

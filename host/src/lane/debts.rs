@@ -9,15 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// CPU time that heavy runs of a tenant may take where they began; as much is forgiven in a second. Runs that begin
-/// in step would hold a thread for as many beginnings as there are of them.
-const MOST: Duration = Duration::from_millis(10);
+/// CPU time, as others felt it, that heavy runs of a tenant may take where they began; as much is forgiven in a second.
+/// Runs that begin in step would hold a thread for as many beginnings as there are of them.
+const MOST: Duration = Duration::from_millis(4);
 
 /// Beyond it nothing is added: what a tenant did a second ago is forgotten.
-const WORST: Duration = Duration::from_millis(20);
+const WORST: Duration = Duration::from_millis(8);
 
 /// The part of the time that passes which is forgiven: one in so many.
-const FORGIVEN: u32 = 100;
+const FORGIVEN: u32 = 250;
 
 /// Tenants after which those that owe nothing any more are looked for.
 const MANY: usize = 1_000;
@@ -43,7 +43,7 @@ impl Debt {
 }
 
 impl Debts {
-    /// A run of `tenant` used so much before it went to the lane.
+    /// Others felt so much of a run of `tenant` before it went to the lane.
     pub(super) fn add(&self, tenant: &Arc<str>, used: Duration, now: Instant) {
         let mut of = self.of();
         if of.len() >= MANY {
@@ -88,7 +88,7 @@ mod tests {
         let (debts, start) = (Debts::default(), Instant::now());
         let owes = |tenant, ms| debts.owes(tenant, || start + Duration::from_millis(ms));
         let tenant = Arc::from("a");
-        for _ in 0..5 {
+        for _ in 0..2 {
             debts.add(&tenant, Duration::from_millis(2), start);
         }
         assert!(!owes("a", 0), "what it may");

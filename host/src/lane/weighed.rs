@@ -68,8 +68,8 @@ where
         }
         if let At::Begun(run) = std::mem::replace(&mut this.at, At::Moving) {
             if !this.owes {
-                let (used, now) = (run.used(), Instant::now());
-                this.lane.debts.add(&this.tenant, used, now);
+                let (felt, now) = (run.felt(), Instant::now());
+                this.lane.debts.add(&this.tenant, felt, now);
             }
             // Its first turn there takes the lane's waker: what the last poll left behind wakes nobody.
             let mut awaited =
@@ -166,6 +166,27 @@ mod tests {
         let (run, spent) = weighed(&lane, limit, work(LONG));
         assert_eq!(run.await, Err(limit));
         assert!(spent.cpu_us() >= 50_000, "{spent:?}");
+    }
+
+    /// Those that have much to do, and little at a time, go to the lane each in its time.
+    #[tokio::test]
+    async fn runs_of_short_turns_leave_a_small_debt() {
+        let lane = Arc::new(Lane::new());
+        let stream = || async {
+            let began = lane::here();
+            while !lane::here() {
+                let until = Instant::now() + Duration::from_micros(20);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                tokio::task::yield_now().await;
+            }
+            began
+        };
+        for _ in 0..4 {
+            let (run, spent) = weighed(&lane, LONG, stream());
+            assert_eq!(run.await, Ok(false), "{spent:?}");
+        }
     }
 
     /// Says when it is dropped.
