@@ -27,6 +27,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// About the bytes of a request's head, over HTTP/2 as RFC 9113, section 6.5.2, counts them; longer ones are
 /// answered 431 by hyper.
 const HEAD_BYTES: u32 = 64 << 10;
+/// What is read of an HTTP/1.1 connection at once, and kept of an answer: a body of 64 KiB fits with its head.
+const BUFFER: usize = 80 << 10;
 /// Bytes of a body that a peer may send over HTTP/2 before a guest reads them: of one stream, and of all of one
 /// connection. The second is what the connection may hold.
 const STREAM_WINDOW: u32 = 128 << 10;
@@ -115,7 +117,7 @@ async fn serve_http1(io: Begun, scheme: Scheme, shared: &Arc<Shared>) -> hyper::
     let host = shared.host.clone();
     let limits = shared.host.limits();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(scheme.clone());
+        said(&mut request, &scheme);
         let host = host.clone();
         async move { Ok::<_, Infallible>(host.handle(request).await) }
     });
@@ -125,7 +127,8 @@ async fn serve_http1(io: Begun, scheme: Scheme, shared: &Arc<Shared>) -> hyper::
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_headers(limits.header_fields)
-        .max_buf_size(HEAD_BYTES as usize);
+        .max_buf_size(BUFFER)
+        .max_header_size(HEAD_BYTES as usize);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
     tokio::select! {
         ended = &mut connection => return ended,
@@ -138,7 +141,7 @@ async fn serve_http2(io: Begun, scheme: Scheme, shared: &Arc<Shared>) -> hyper::
     let host = shared.host.clone();
     let limits = shared.host.limits();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(scheme.clone());
+        said(&mut request, &scheme);
         join_cookies(request.headers_mut());
         let host = host.clone();
         async move { Ok::<_, Infallible>(host.handle(request).await.map(Paced::new)) }
@@ -167,6 +170,13 @@ async fn serve_http2(io: Begun, scheme: Scheme, shared: &Arc<Shared>) -> hyper::
         ended = connection => ended,
         // One that keeps silent after the goodbye is left.
         () = streams.idle(limits.stall) => Ok(()),
+    }
+}
+
+/// Tells the host how the request came; one that says nothing came in the clear.
+fn said(request: &mut Request<Incoming>, scheme: &Scheme) {
+    if *scheme == Scheme::HTTPS {
+        request.extensions_mut().insert(scheme.clone());
     }
 }
 

@@ -1,6 +1,6 @@
 //! `Server`: sockets in, `Host::handle` once a request, never an error out, and a good end.
 //!
-//! What one connection may hold of memory beside what its requests do, about: 64 KiB of head (HTTP/1.1), or
+//! What one connection may hold of memory beside what its requests do, about: 80 KiB of what it sends (HTTP/1.1), or
 //! 256 KiB of unread bodies, 64 KiB of head and 80 KiB for each stream that is answered (HTTP/2); with TLS as
 //! much as 128 KiB more. The limits `connections` and `streams` bound how often.
 
