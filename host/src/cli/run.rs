@@ -71,7 +71,6 @@ pub(super) async fn run(
     }
     let failed =
         |error: &dyn std::error::Error| Failure::usage(format!("cannot start: {}", chain(error)));
-    make_room_for_files();
     let mut signals = Signals::new().map_err(|error| failed(&error))?;
     let host = Arc::new(Host::new(config).map_err(|error| {
         let failure = failed(&error);
@@ -117,8 +116,8 @@ pub(super) async fn run(
 
 /// Has the system make its table of this process's files as large as it may become, up to [`FILES`]: where it grows under
 /// load, one request waits ten milliseconds and more for it. Each connection is a file, and each component that was loaded
-/// from the cache directory.
-fn make_room_for_files() {
+/// from the cache directory. For while there is one thread: with more the system waits as long here.
+pub(super) fn make_room_for_files() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let most = limit.current.unwrap_or(FILES).min(FILES).saturating_sub(1);
     let most = i32::try_from(most).unwrap_or_default();

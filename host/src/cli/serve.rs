@@ -9,7 +9,7 @@ use super::{
     Failure, block_on,
     keys::read_keyring,
     logging, print,
-    run::run,
+    run::{make_room_for_files, run},
     settings::{Settings, read_config},
     sockets::SocketFlags,
     traces,
@@ -108,6 +108,7 @@ impl ServeCommand {
             traces: traces::from_environment()?,
             ..settings.config(read_keyring(&keys)?, revocations)
         };
+        make_room_for_files();
         block_on(async {
             let sockets = sockets.bind().await?;
             run(sockets, config, Some(&keys), |sockets| {
