@@ -36,8 +36,7 @@ bench: guest-target $(BENCH)/wasmtime/bin/wasmtime
 	cargo build --locked --profile guest --target wasm32-wasip2 --target-dir $(BENCH)/p3 \
 		-p webtask-examples -p webtask-test-guests \
 		--no-default-features --features webtask-test-guests/p3,webtask-examples/p3
-	cargo build --locked --release -p webtask-host
-	cargo build --locked --release -p webtask-bench
+	cargo build --locked --release -p webtask-host -p webtask-bench
 	target/release/webtask-bench --rounds $(ROUNDS) $(if $(ONLY),--only $(ONLY))
 
 # Takes some minutes, once. Without it its rows are left out.

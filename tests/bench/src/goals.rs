@@ -70,6 +70,13 @@ const GOALS: &[Goal] = &[
         2.0,
         |f| ratio(f, "one.webtask.cpu", "one.native.cpu"),
     ),
+    most(
+        "its own cost over one call of the engine",
+        "µs",
+        5.0,
+        3.0,
+        |f| Some(f.get("one.webtask.cpu")? - f.get("one.engine.cpu")?),
+    ),
     least(
         "throughput against `wasmtime serve` default, one core",
         "×",

@@ -20,6 +20,9 @@ struct Servers {
     wasmtime: Option<Process>,
     wasmtime_best: Option<Process>,
     wasmtime_p3: Option<Process>,
+    engine: Process,
+    /// The same with a runtime for each core, where there are several.
+    engines: Option<Process>,
     webtask: Process,
     /// What webtasks call; on the core of the load.
     origin: Process,
@@ -43,6 +46,11 @@ impl Servers {
             wasmtime: targets::wasmtime(wasmtime, cores, &bare, &[]),
             wasmtime_best: targets::wasmtime(wasmtime, cores, &bare, targets::BEST),
             wasmtime_p3: targets::wasmtime(wasmtime, cores, &place.p3("bare")?, &p3),
+            engine: targets::engine(cores, &bare, &[])?,
+            engines: match cores {
+                Cores::Apart => None,
+                Cores::All => Some(targets::engine(cores, &bare, &["--each-core"])?),
+            },
             webtask: place.serve("hello", cores, &of_one_token())?,
             origin: targets::native(Cores::All, None)?,
         })
@@ -134,6 +142,20 @@ fn one(
                 requests: hello.clone(),
             });
         }
+    }
+    contestants.push(Contestant {
+        name: "the engine alone, 0.2",
+        key: "engine",
+        process: &servers.engine,
+        requests: hello.clone(),
+    });
+    if let Some(process) = &servers.engines {
+        contestants.push(Contestant {
+            name: "the engine alone, 0.2, a runtime for each core",
+            key: "engines",
+            process,
+            requests: hello,
+        });
     }
     let bare = place.token(&place.p2("bare")?, |_| {});
     let sdk = place.token(&place.p2("hello")?, |_| {});

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::SocketAddr,
+    process::{Child, Command},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use std::{
 use crate::{
     answer::connect,
     load::{self, Pace, Plan},
-    process::{Cores, load_on},
+    process::{Cores, load_on, spawn_on},
     table::{self, Figures, median, number},
     webtask::{Place, Serve, request},
 };
@@ -20,7 +21,35 @@ const RATE: u32 = 500;
 /// Hostile callers that come again at once.
 const CALLERS: usize = 32;
 
-/// Rounds of both, in turn.
+/// Who computes on the core of the server: its name, callers that make guests spin, and whether it is a program of its
+/// own.
+const BESIDE: [(&str, usize, bool); 3] = [
+    ("nobody", 0, false),
+    ("a program at the niceness of the heavy lane", 0, true),
+    ("spinning guests", CALLERS, false),
+];
+/// The niceness of the heavy lane.
+const NICE: &str = "10";
+
+/// A program that computes on the core of servers until this is dropped.
+struct Busy(Child);
+
+impl Busy {
+    fn start() -> io::Result<Self> {
+        let mut command = Command::new("nice");
+        command.args(["-n", NICE, "sh", "-c", "while :; do :; done"]);
+        spawn_on(Cores::Apart, &mut command).map(Self)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Rounds of all, in turn.
 pub(crate) fn print(
     place: &Place,
     rounds: usize,
@@ -47,13 +76,14 @@ pub(crate) fn print(
         time: Duration::from_secs_f64(seconds),
     };
     load_on(Cores::Apart);
-    let mut times = [const { [const { Vec::new() }; 2] }; 2];
+    let mut times = [const { [const { Vec::new() }; 2] }; BESIDE.len()];
     for round in 0..rounds {
         eprintln!("round {} of {rounds}: neighbours", round + 1);
-        for (hostile, times) in times.iter_mut().enumerate() {
-            let over = AtomicBool::new(hostile == 0);
+        for ((_, callers, program), times) in BESIDE.iter().zip(&mut times) {
+            let over = AtomicBool::new(*callers == 0);
+            let _program = program.then(Busy::start).transpose()?;
             let outcome = std::thread::scope(|scope| {
-                for _ in 0..CALLERS * hostile {
+                for _ in 0..*callers {
                     scope.spawn(|| annoy(server.address, &spin, &over));
                 }
                 let outcome = load::run(&plan, || server.cpu());
@@ -67,7 +97,8 @@ pub(crate) fn print(
     }
     let about = format!(
         "One core for the server; {RATE} requests a second to hello, alone and beside {CALLERS} callers of a guest of another \
-         tenant that spins until its CPU time is over; medians of {rounds} rounds in turn."
+         tenant that spins until its CPU time is over; between them beside a loop of the shell at niceness {NICE}, which is what \
+         the system itself makes of a neighbour; medians of {rounds} rounds in turn."
     );
     table::begin(
         "Hostile neighbours",
@@ -77,10 +108,10 @@ pub(crate) fn print(
     let medians = times
         .each_mut()
         .map(|times| times.each_mut().map(|times| median(times)));
-    for (name, [middle, late]) in ["nobody", "spinning guests"].iter().zip(medians) {
+    for ((name, ..), [middle, late]) in BESIDE.iter().zip(medians) {
         table::row(&[(*name).to_owned(), number(middle), number(late)]);
     }
-    figures.insert("neighbours.p99".to_owned(), medians[1][1] / medians[0][1]);
+    figures.insert("neighbours.p99".to_owned(), medians[2][1] / medians[0][1]);
     Ok(())
 }
 

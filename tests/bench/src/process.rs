@@ -55,6 +55,16 @@ pub(crate) fn load_on(cores: Cores) {
     }
 }
 
+/// Starts `command` where servers run.
+pub(crate) fn spawn_on(cores: Cores, command: &mut Command) -> io::Result<Child> {
+    if cores == Cores::Apart {
+        only([0]);
+    }
+    let child = command.spawn();
+    load_on(cores);
+    child
+}
+
 impl Process {
     /// Starts `command` on `cores`, and reads as many addresses as it prints. `log` takes its stderr.
     pub(crate) fn start(
@@ -75,12 +85,7 @@ impl Process {
             (Some(log), _) => log.try_clone()?.into(),
             (None, _) => Stdio::inherit(),
         });
-        if cores == Cores::Apart {
-            only([0]);
-        }
-        let child = command.spawn();
-        load_on(cores);
-        let mut child = child?;
+        let mut child = spawn_on(cores, &mut command)?;
         let found = match on_stderr {
             true => addresses_in(child.stderr.take(), 1),
             false => addresses_in(child.stdout.take(), addresses),

@@ -37,6 +37,14 @@ pub(crate) fn native(cores: Cores, files: Option<&Path>) -> io::Result<Process> 
     Process::start(command, cores, 1, None)
 }
 
+/// One call of the engine for each request, and nothing of the product.
+pub(crate) fn engine(cores: Cores, component: &Component, flags: &[&str]) -> io::Result<Process> {
+    let beside = std::env::current_exe()?.with_file_name("engine");
+    let mut command = Command::new(beside);
+    command.arg(&component.path).args(flags);
+    Process::start(command, cores, 1, None)
+}
+
 /// A plain HTTP server of Node's, if there is one.
 pub(crate) fn node(cores: Cores) -> Option<Process> {
     let mut command = Command::new("node");
