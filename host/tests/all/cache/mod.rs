@@ -120,6 +120,12 @@ impl Server {
         assert_eq!(status, 200, "{answer}\n{}", self.log());
     }
 
+    /// Answers each of them and ends; what it logged.
+    fn answers_all(self, tokens: &[String]) -> String {
+        tokens.iter().for_each(|token| self.answers(token));
+        self.stop()
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(&self.log).expect("a log")
     }
@@ -145,15 +151,17 @@ fn counted(log: &str) -> String {
 fn a_restart_with_a_full_cache_compiles_nothing() {
     let place = Place::new();
     let tokens = place.tokens(3);
-    let first = place.start("first");
-    tokens.iter().for_each(|token| first.answers(token));
-    assert_eq!(counted(&first.stop()), "compiled=3 loaded=0");
+    assert_eq!(
+        counted(&place.start("first").answers_all(&tokens)),
+        "compiled=3 loaded=0"
+    );
     // Not even the components are needed.
     fs::remove_dir_all(place.dir.path().join("code")).expect("own directory");
     fs::create_dir(place.dir.path().join("code")).expect("own directory");
-    let second = place.start("second");
-    tokens.iter().for_each(|token| second.answers(token));
-    assert_eq!(counted(&second.stop()), "compiled=0 loaded=3");
+    assert_eq!(
+        counted(&place.start("second").answers_all(&tokens)),
+        "compiled=0 loaded=3"
+    );
 }
 
 /// Native code is mapped from its files: what is out of memory is mapped no more.
@@ -172,9 +180,7 @@ fn code_that_nobody_asks_for_is_given_back() {
             .collect::<BTreeSet<_>>()
     };
     let mapped = |server: &Server| names(server).len();
-    let first = place.start("first");
-    tokens.iter().for_each(|token| first.answers(token));
-    first.stop();
+    place.start("first").answers_all(&tokens);
     let all = place.start("all");
     tokens.iter().for_each(|token| all.answers(token));
     assert_eq!(mapped(&all), MANY);
@@ -204,9 +210,7 @@ fn code_that_nobody_asks_for_is_given_back() {
 fn trap_16_what_is_wrong_on_disk_is_told_compiled_anew_and_replaced() {
     let place = Place::new();
     let tokens = place.tokens(4);
-    let first = place.start("first");
-    tokens.iter().for_each(|token| first.answers(token));
-    first.stop();
+    place.start("first").answers_all(&tokens);
     let kept = place.kept();
     assert_eq!(kept.len(), 4, "{kept:?}");
     let (corrupt, cut, other, empty) = (&kept[0], &kept[1], &kept[2], &kept[3]);
@@ -222,19 +226,19 @@ fn trap_16_what_is_wrong_on_disk_is_told_compiled_anew_and_replaced() {
     replace(cut, &bytes[..bytes.len() - 1]);
     replace(other, &fs::read(empty).expect("a file"));
     replace(empty, b"");
-    let second = place.start("second");
-    tokens.iter().for_each(|token| second.answers(token));
-    let log = second.stop();
+    let log = place.start("second").answers_all(&tokens);
     assert_eq!(counted(&log), "compiled=4 loaded=0", "{log}");
     assert_eq!(log.matches("not as this host wrote it").count(), 4, "{log}");
-    let third = place.start("third");
-    tokens.iter().for_each(|token| third.answers(token));
-    assert_eq!(counted(&third.stop()), "compiled=0 loaded=4");
+    assert_eq!(
+        counted(&place.start("third").answers_all(&tokens)),
+        "compiled=0 loaded=4"
+    );
     // Another host's: all of it, and another key.
     fs::remove_file(place.cache().join("key")).expect("own directory");
-    let fourth = place.start("fourth");
-    tokens.iter().for_each(|token| fourth.answers(token));
-    assert_eq!(counted(&fourth.stop()), "compiled=4 loaded=0");
+    assert_eq!(
+        counted(&place.start("fourth").answers_all(&tokens)),
+        "compiled=4 loaded=0"
+    );
 }
 
 #[test]
@@ -265,9 +269,7 @@ fn a_kill_while_code_is_written_leaves_nothing_harmful() {
     }
     let kept = place.kept().len();
     assert!(kept >= 3, "{kept}");
-    let last = place.start("last");
-    tokens.iter().for_each(|token| last.answers(token));
-    let log = last.stop();
+    let log = place.start("last").answers_all(&tokens);
     assert_eq!(
         counted(&log),
         format!("compiled={} loaded={kept}", 12 - kept),
@@ -292,9 +294,10 @@ fn two_processes_fill_one_directory() {
         assert!(!log.contains("WARN"), "{log}");
     }
     assert_eq!(place.kept().len(), 6);
-    let third = place.start("third");
-    tokens.iter().for_each(|token| third.answers(token));
-    assert_eq!(counted(&third.stop()), "compiled=0 loaded=6");
+    assert_eq!(
+        counted(&place.start("third").answers_all(&tokens)),
+        "compiled=0 loaded=6"
+    );
 }
 
 #[test]
